@@ -1,0 +1,88 @@
+"""Everything that Eyas itself can raise. This module imports nothing of Eyas.
+
+An *invocation error* means the runtime could not accept an invocation: it is an exception, and
+each edge (HTTP, CLI) translates it. A *function error*, what a handler did wrong, is a value:
+see `runtime.outcome.FunctionError`.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+
+class EyasError(Exception):
+    """Base of every error that Eyas raises on purpose; its text is fit for users."""
+
+
+class SettingsError(EyasError):
+    """One or more settings are missing, malformed, or contradict each other."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = tuple(problems)
+
+
+class DefinitionError(EyasError):
+    """A function is declared in a way that cannot work; found when its module is imported."""
+
+
+class InvocationError(EyasError):
+    """An invocation could not be accepted; nothing was enqueued."""
+
+
+class UnknownFunctionError(InvocationError):
+    """No function of that name is registered."""
+
+    def __init__(self, name: str, registered: Sequence[str]) -> None:
+        known = ", ".join(registered) if registered else "none"
+        super().__init__(
+            f"no function named {name!r}. Registered: {known}. "
+            "Functions are the modules of the functions folder."
+        )
+        self.name = name
+
+
+class MalformedJSONError(InvocationError):
+    """The payload is not JSON. `line` and `column` count from 1."""
+
+    def __init__(self, reason: str, *, line: int, column: int) -> None:
+        super().__init__(f"{reason} (line {line}, column {column})")
+        self.reason = reason
+        self.line = line
+        self.column = column
+
+
+class PayloadProblem(NamedTuple):
+    """What is wrong in one place of a payload; `pointer` is a JSON Pointer (RFC 6901)."""
+
+    pointer: str
+    detail: str
+
+
+class InvalidPayloadError(InvocationError):
+    """The payload is JSON but does not fit the function's signature."""
+
+    def __init__(self, function: str, problems: Sequence[PayloadProblem]) -> None:
+        listed = "; ".join(f"{p.pointer or '(whole payload)'}: {p.detail}" for p in problems)
+        super().__init__(f"the payload does not fit function {function!r}: {listed}")
+        self.function = function
+        self.problems = tuple(problems)
+
+
+class PayloadTooLargeError(InvocationError):
+    """The payload has more bytes than the limit that applies to it."""
+
+    def __init__(self, limit_bytes: int) -> None:
+        super().__init__(f"the payload is larger than the limit of {limit_bytes} bytes")
+        self.limit_bytes = limit_bytes
+
+
+class UnknownInvocationError(EyasError):
+    """No invocation with that id was ever accepted here."""
+
+    def __init__(self, invocation_id: str) -> None:
+        super().__init__(f"no invocation with id {invocation_id!r}")
+        self.invocation_id = invocation_id
+
+
+class BrokerUnavailableError(InvocationError):
+    """The broker is down, hung, full, read-only or still loading its data."""
