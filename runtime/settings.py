@@ -215,6 +215,14 @@ FIELDS = (
         meaning="the largest payload of an invocation that is waited for",
     ),
     Field(
+        name="max_result_bytes",
+        variable="EYAS_MAX_RESULT_BYTES",
+        parse=_positive,
+        default="6291456",
+        expected="a whole number of bytes from 1",
+        meaning="the largest result of an invocation, as JSON text",
+    ),
+    Field(
         name="max_integer_digits",
         variable="EYAS_MAX_INTEGER_DIGITS",
         parse=_positive,
@@ -271,6 +279,7 @@ class Settings:
     max_wait_seconds: float
     max_payload_bytes: int
     max_waited_payload_bytes: int
+    max_result_bytes: int
     max_integer_digits: int
     result_ttl_seconds: int
     allowed_hosts: tuple[str, ...]

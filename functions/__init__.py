@@ -1,0 +1,1 @@
+"""User code: each module here defines functions; see docs/functions.md."""

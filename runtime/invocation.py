@@ -1,0 +1,126 @@
+"""An invocation, and the record that says what became of it."""
+
+import enum
+import re
+import uuid
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+# Long enough for a UUID and for the names that Celery producers choose themselves.
+_ID = re.compile(r"[!-~]{1,200}")
+
+
+class Status(enum.StrEnum):
+    """Where an invocation stands. `TERMINAL` ones never change again."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    RETRYING = "retrying"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+
+
+TERMINAL = frozenset({Status.SUCCEEDED, Status.FAILED, Status.CANCELLED, Status.EXPIRED})
+
+
+def new_id() -> str:
+    """Return a new invocation id: a random UUID (RFC 9562, version 4), as Celery uses."""
+    return str(uuid.uuid4())
+
+
+def is_id(text: str) -> bool:
+    """Tell whether `text` could be an invocation's id: 1 to 200 visible ASCII characters."""
+    return _ID.fullmatch(text) is not None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Invocation:
+    """One request to run one function with one payload, as it is accepted.
+
+    `payload` is JSON text that was checked against the function's signature. `trace_parent` is a
+    W3C `traceparent` header value, carried unchanged.
+    """
+
+    id: str
+    function: str
+    payload: bytes
+    trigger: str
+    timeout_seconds: float
+    request_id: str | None = None
+    trace_parent: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """What the broker knows of an invocation.
+
+    `payload`, `result` and `error` are JSON text; times are microseconds since the Unix epoch by
+    the broker's clock.
+    """
+
+    id: str
+    function: str
+    status: Status
+    trigger: str
+    payload: bytes
+    attempt: int
+    max_attempts: int
+    accepted_at_us: int
+    started_at_us: int | None = None
+    finished_at_us: int | None = None
+    result: bytes | None = None
+    error: bytes | None = None
+
+    @property
+    def is_terminal(self) -> bool:
+        return self.status in TERMINAL
+
+    @property
+    def queue_wait_ms(self) -> float | None:
+        """From being accepted to the start of the latest attempt."""
+        return _between_ms(self.accepted_at_us, self.started_at_us)
+
+    @property
+    def run_ms(self) -> float | None:
+        """From the start of the latest attempt to its end."""
+        return _between_ms(self.started_at_us, self.finished_at_us)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the record as the HTTP contract shows it."""
+        shown: dict[str, Any] = {
+            "id": self.id,
+            "function": self.function,
+            "status": self.status,
+            "trigger": self.trigger,
+            "payload": msgspec.Raw(self.payload),
+        }
+        if self.result is not None:
+            shown["result"] = msgspec.Raw(self.result)
+        if self.error is not None:
+            shown["error"] = msgspec.Raw(self.error)
+        shown |= {
+            "attempt": self.attempt,
+            "max_attempts": self.max_attempts,
+            "accepted_at": _rfc3339(self.accepted_at_us),
+            "started_at": _rfc3339(self.started_at_us),
+            "finished_at": _rfc3339(self.finished_at_us),
+            "queue_wait_ms": self.queue_wait_ms,
+            "run_ms": self.run_ms,
+        }
+        return shown
+
+
+def _between_ms(start_us: int | None, end_us: int | None) -> float | None:
+    return None if start_us is None or end_us is None else (end_us - start_us) / 1000
+
+
+def _rfc3339(at_us: int | None) -> str | None:
+    if at_us is None:
+        return None
+    at = datetime.fromtimestamp(at_us // 1_000_000, UTC).replace(microsecond=at_us % 1_000_000)
+    return at.isoformat(timespec="microseconds").replace("+00:00", "Z")

@@ -1,0 +1,45 @@
+"""What came of an attempt: a result, or a function error."""
+
+import os
+import traceback
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+_RUNTIME_DIR = str(Path(__file__).parent) + os.sep
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FunctionError:
+    """What a handler did wrong, as a value.
+
+    `type` is the exception's class name, or one of `Timeout` (stopped at its time limit),
+    `WorkerLost` (its process died), `Poison` (its process died too often), `InvalidPayload`,
+    `InvalidResult` (JSON cannot hold it), `UnknownFunction` and `Revoked`. `stack_trace` holds one
+    string per frame of the user's code, outermost first, as `traceback.format_list` makes them.
+    """
+
+    type: str
+    message: str
+    stack_trace: tuple[str, ...] = ()
+
+    @classmethod
+    def from_exception(cls, error: BaseException) -> Self:
+        """Describe what a handler raised, without the frames of the runtime above it."""
+        described = traceback.TracebackException.from_exception(error)
+        frames = list(described.stack)
+        while frames and frames[0].filename.startswith(_RUNTIME_DIR):
+            del frames[0]
+        return cls(
+            type=type(error).__name__,
+            message=str(described),
+            stack_trace=tuple(traceback.format_list(frames)),
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the `error` member of a record."""
+        return {
+            "type": self.type,
+            "message": self.message,
+            "stack_trace": list(self.stack_trace),
+        }

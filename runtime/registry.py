@@ -1,0 +1,165 @@
+"""The functions of one folder, found by importing its modules."""
+
+import importlib
+import importlib.util
+import sys
+import traceback
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Self
+
+from runtime.errors import DefinitionError, UnknownFunctionError
+from runtime.function import Function
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FailedModule:
+    """A module of the functions folder that could not be used; the others still are."""
+
+    module: str
+    path: str
+    error: str
+    traceback: str
+
+    def to_json(self) -> dict[str, str]:
+        return {
+            "module": self.module,
+            "path": self.path,
+            "error": self.error,
+            "traceback": self.traceback,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Registry(Mapping[str, Function[..., Any]]):
+    """Functions by name, in the order of their names, and the modules that failed."""
+
+    functions: Mapping[str, Function[..., Any]] = field(
+        default_factory=lambda: MappingProxyType({})
+    )
+    failed: tuple[FailedModule, ...] = ()
+
+    @classmethod
+    def of(cls, functions: Iterable[Function[..., Any]]) -> Self:
+        """Make a registry of functions whose names differ."""
+        by_name = {function.name: function for function in functions}
+        return cls(functions=MappingProxyType(dict(sorted(by_name.items()))))
+
+    @classmethod
+    def discover(cls, folder: Path) -> Self:
+        """Import every module and package of `folder` and collect the functions they define.
+
+        Names that start with `_` or `test_` are skipped. The folder is imported as a package of
+        its own name, so `from functions.fib import fib` is the same object. A module that raises
+        on import, or defines a function whose name is taken, becomes a `FailedModule`.
+
+        Raises `DefinitionError` if the folder does not exist or its name cannot be imported.
+        """
+        folder = folder.resolve()
+        _make_importable(folder)
+        functions: dict[str, Function[..., Any]] = {}
+        failed: list[FailedModule] = []
+        for path in _module_paths(folder):
+            name = f"{folder.name}.{path.stem}"
+            try:
+                found = list(_functions_of(name))
+                _refuse_taken_names(found, functions)
+            # A module may raise anything on import, SystemExit included.
+            except BaseException as error:
+                if isinstance(error, KeyboardInterrupt):
+                    raise
+                failed.append(_failed(name, path, error))
+            else:
+                functions.update((f.name, f) for f in found)
+        return cls(
+            functions=MappingProxyType(dict(sorted(functions.items()))), failed=tuple(failed)
+        )
+
+    def find(self, name: str) -> Function[..., Any]:
+        """Return a function, or raise `UnknownFunctionError` naming those that exist."""
+        try:
+            return self.functions[name]
+        except KeyError:
+            raise UnknownFunctionError(name, tuple(self.functions)) from None
+
+    def __getitem__(self, name: str) -> Function[..., Any]:
+        return self.functions[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.functions)
+
+    def __len__(self) -> int:
+        return len(self.functions)
+
+
+def _module_paths(folder: Path) -> list[Path]:
+    return sorted(
+        path
+        for path in folder.iterdir()
+        if not path.name.startswith(("_", ".", "test_"))
+        and (path.suffix == ".py" or (path / "__init__.py").is_file())
+    )
+
+
+def _make_importable(folder: Path) -> None:
+    if not folder.is_dir():
+        raise DefinitionError(
+            f"there is no functions folder at {folder}: create it, or set EYAS_FUNCTIONS_DIR"
+        )
+    if not folder.name.isidentifier():
+        raise DefinitionError(
+            f"{folder.name!r} cannot be imported as a package: "
+            "a functions folder is named like a Python module"
+        )
+    parent = str(folder.parent)
+    if parent not in sys.path:
+        sys.path.insert(0, parent)
+    importlib.invalidate_caches()
+    spec = importlib.util.find_spec(folder.name)
+    places = list(spec.submodule_search_locations or ()) if spec else []
+    if str(folder) not in [str(Path(place).resolve()) for place in places]:
+        taken = places[0] if places else (spec.origin if spec else "nothing")
+        raise DefinitionError(
+            f"the functions folder {folder} is hidden by another module of the same name "
+            f"({taken}): rename it"
+        )
+
+
+def _functions_of(module_name: str) -> Iterator[Function[..., Any]]:
+    module = importlib.import_module(module_name)
+    for value in vars(module).values():
+        # What a module imported from another one belongs to the other one.
+        if isinstance(value, Function) and (value.module + ".").startswith(module_name + "."):
+            yield value
+
+
+def _refuse_taken_names(
+    found: Iterable[Function[..., Any]], functions: Mapping[str, Function[..., Any]]
+) -> None:
+    names = dict(functions)
+    for function in found:
+        other = names.setdefault(function.name, function)
+        if other is not function:
+            raise DefinitionError(
+                f"function {function.name!r} is already defined in {other.module}"
+            )
+
+
+def _failed(module: str, path: Path, error: BaseException) -> FailedModule:
+    # Frames above the user's module are those of discovery and of the import system.
+    frames = traceback.extract_tb(error.__traceback__)
+    inside = [
+        frame
+        for frame in frames
+        if frame.filename != __file__ and "importlib" not in frame.filename
+    ]
+    described = traceback.TracebackException.from_exception(error)
+    described.stack = traceback.StackSummary.from_list(inside)
+    return FailedModule(
+        module=module,
+        path=str(path),
+        error="".join(described.format_exception_only()).strip().splitlines()[-1],
+        traceback="".join(described.format()),
+    )

@@ -1,0 +1,105 @@
+"""The two clients that carry out steps: one blocks, one awaits. Nothing else speaks to the broker.
+
+redis-py's defaults do not suit a server that must answer: it would retry ten times with growing
+pauses and wait five seconds for each reply. Here a step is tried once, within given seconds, and
+every way in which the broker cannot serve becomes `BrokerUnavailableError`.
+"""
+
+import contextlib
+from collections.abc import Iterator
+from typing import TypeVar
+
+import redis
+import redis.asyncio
+from redis.asyncio.retry import Retry as AsyncRetry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError, ResponseError
+from redis.retry import Retry
+
+from runtime.errors import BrokerUnavailableError
+from runtime.store.steps import Step
+
+T = TypeVar("T")
+
+_CONNECT_SECONDS = 0.5
+# Errors of a server that is up but cannot serve: full, read-only, loading, unable to write its
+# append-only file, or replaced by one that wants a password.
+_UNABLE = ("OOM", "READONLY", "LOADING", "MISCONF", "NOAUTH", "WRONGPASS", "NOPERM", "BUSY ")
+
+
+class Store:
+    """Carries out steps and waits for each answer. For workers and the command line."""
+
+    def __init__(self, url: str, *, reply_seconds: float = 5.0) -> None:
+        self._client = redis.Redis.from_url(
+            url,
+            socket_connect_timeout=_CONNECT_SECONDS,
+            socket_timeout=reply_seconds,
+            retry=Retry(NoBackoff(), 0),
+        )
+
+    def run(self, step: Step[T]) -> T:
+        """Carry out one step. Raises `BrokerUnavailableError`."""
+        with _translated():
+            if step.script is None:
+                reply = self._client.execute_command(*step.arguments)  # type: ignore[no-untyped-call]
+            else:
+                script = self._client.register_script(step.script)
+                reply = script(keys=step.keys, args=step.arguments)
+            return step.parse(reply)
+
+    def close(self) -> None:
+        self._client.close()
+
+
+class AsyncStore:
+    """Carries out steps for many requests at a time. For web."""
+
+    def __init__(self, url: str, *, reply_seconds: float = 1.0, connections: int = 64) -> None:
+        pool = redis.asyncio.BlockingConnectionPool.from_url(
+            url,
+            max_connections=connections,
+            timeout=_CONNECT_SECONDS,
+            socket_connect_timeout=_CONNECT_SECONDS,
+            socket_timeout=reply_seconds,
+            retry=AsyncRetry(NoBackoff(), 0),
+        )
+        self._client = redis.asyncio.Redis.from_pool(pool)
+
+    async def run(self, step: Step[T]) -> T:
+        """Carry out one step. Raises `BrokerUnavailableError`."""
+        with _translated():
+            if step.script is None:
+                reply = await self._client.execute_command(*step.arguments)  # type: ignore[no-untyped-call]
+            else:
+                script = self._client.register_script(step.script)
+                reply = await script(keys=step.keys, args=step.arguments)
+            return step.parse(reply)
+
+    async def close(self) -> None:
+        await self._client.aclose()
+
+
+@contextlib.contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except ResponseError as error:
+        if not any(word in str(error) for word in _UNABLE):
+            raise
+        raise BrokerUnavailableError(f"the broker cannot serve: {error}") from error
+    except (RedisError, OSError) as error:
+        reason = str(error) or type(error).__name__
+        raise BrokerUnavailableError(f"the broker does not answer: {reason}") from error
+
+
+def is_reachable(url: str) -> bool:
+    """Tell whether the broker answers now."""
+    store = Store(url, reply_seconds=1.0)
+    try:
+        store.run(Step(arguments=("PING",), parse=bool))
+    except BrokerUnavailableError:
+        return False
+    finally:
+        store.close()
+    return True

@@ -1,0 +1,50 @@
+"""The Falcon application."""
+
+from typing import Any
+
+import falcon
+import falcon.asgi
+
+from runtime.registry import Registry
+from runtime.settings import Settings
+from runtime.store import AsyncStore, Watcher
+from runtime.web import blog, health, problems
+from runtime.web.functions import FunctionList, FunctionResource, UnknownFunction
+from runtime.web.invocations import InvocationResource
+from runtime.web.invoking import Invoker
+from runtime.web.middleware import Connections, Guard, RequestLog
+
+App = falcon.asgi.App[falcon.asgi.Request, falcon.asgi.Response]
+
+
+def create_app(
+    *, registry: Registry, settings: Settings, store: AsyncStore, watcher: Watcher
+) -> App:
+    """Make the application: one route for each function, and those around them."""
+    middleware: list[Any] = [
+        RequestLog(),
+        Guard(settings=settings),
+        Connections(store=store, watcher=watcher),
+    ]
+    if settings.allowed_origins:
+        middleware.append(falcon.CORSMiddleware(allow_origins=settings.allowed_origins))
+    app = falcon.asgi.App(middleware=middleware)
+    problems.register(app)
+
+    invoker = Invoker(store=store, watcher=watcher)
+    app.add_route("/functions", FunctionList(registry=registry))
+    app.add_route("/functions/{name}", UnknownFunction(registry=registry))
+    for function in registry.values():
+        resource = FunctionResource(
+            function=function, invoker=invoker, store=store, settings=settings
+        )
+        app.add_route(f"/functions/{function.name}", resource)
+    app.add_route(
+        "/invocations/{invocation_id}", InvocationResource(invoker=invoker, settings=settings)
+    )
+    app.add_route("/ping", blog.Ping())
+    app.add_route("/create", blog.Create(registry=registry, invoker=invoker, settings=settings))
+    app.add_route("/status/{task_id}", blog.TaskStatus(invoker=invoker))
+    app.add_route("/healthz", health.Alive())
+    app.add_route("/readyz", health.Ready(store=store))
+    return app

@@ -1,0 +1,102 @@
+"""What happens around every request: its id, its log line, and keeping other sites out."""
+
+import re
+import time
+import uuid
+from dataclasses import dataclass
+from typing import Any
+
+import falcon.asgi
+import structlog
+
+from runtime.settings import Settings
+from runtime.store import AsyncStore, Watcher
+from runtime.web import guard, problems
+
+_log = structlog.get_logger("web")
+_REQUEST_ID = re.compile(r"[!-~]{1,128}")
+_SERVER_ERROR = 500
+# Asked every second or so by whoever waits for a stack to start, or watches it.
+_PROBED = frozenset({"/healthz", "/readyz"})
+
+
+class RequestLog:
+    """Gives each request an id, and writes one `request.finished` line for it."""
+
+    async def process_request(self, req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
+        given = req.get_header("X-Request-Id")
+        request_id = given if given and _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+        req.context.request_id = request_id
+        req.context.started = time.perf_counter()
+        req.context.noted = {}
+        resp.set_header("X-Request-Id", request_id)
+
+    async def process_response(
+        self,
+        req: falcon.asgi.Request,
+        resp: falcon.asgi.Response,
+        _resource: Any,
+        _succeeded: bool,  # noqa: FBT001  Falcon passes it by position
+    ) -> None:
+        status = resp.status_code
+        if req.uri_template in _PROBED:
+            log = _log.debug
+        else:
+            log = _log.error if status >= _SERVER_ERROR else _log.info
+        log(
+            "request.finished",
+            method=req.method,
+            path=req.path,
+            route=req.uri_template,
+            status=status,
+            duration_ms=round((time.perf_counter() - req.context.started) * 1000, 3),
+            request_bytes=req.content_length or 0,
+            response_bytes=len(resp.data) if resp.data is not None else 0,
+            client=req.remote_addr,
+            request_id=req.context.request_id,
+            **req.context.noted,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Guard:
+    """Answers 403 to requests that a browser sent for another site, or for a foreign `Host`."""
+
+    settings: Settings
+
+    async def process_request(self, req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
+        host = req.get_header("Host")
+        if guard.foreign_host(host, self.settings.allowed_hosts):
+            self._refuse(req, resp, f"this server is not {host!r}: see EYAS_ALLOWED_HOSTS")
+        elif guard.foreign_site(
+            origin=req.get_header("Origin"),
+            fetch_site=req.get_header("Sec-Fetch-Site"),
+            host=host,
+            allowed_origins=self.settings.allowed_origins,
+        ):
+            origin = req.get_header("Origin") or "another site"
+            self._refuse(
+                req, resp, f"a page of {origin} may not call this server: see EYAS_ALLOWED_ORIGINS"
+            )
+
+    @staticmethod
+    def _refuse(req: falcon.asgi.Request, resp: falcon.asgi.Response, detail: str) -> None:
+        problems.answer(
+            req, resp, 403, kind="foreign-site", title="Not for this site", detail=detail
+        )
+        resp.complete = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Connections:
+    """Opens and closes what the process shares between requests (ASGI lifespan)."""
+
+    store: AsyncStore
+    watcher: Watcher
+
+    async def process_startup(self, _scope: dict[str, Any], _event: dict[str, Any]) -> None:
+        self.watcher.start()
+
+    async def process_shutdown(self, _scope: dict[str, Any], _event: dict[str, Any]) -> None:
+        await self.watcher.close()
+        await self.store.close()

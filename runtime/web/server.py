@@ -1,0 +1,74 @@
+"""The HTTP server under the Falcon application: granian, inside this process.
+
+Its event loop is ours, so there is no parent that a SIGKILL could part from a child that keeps the
+port. See docs/decisions/0002-granian.md for what was measured.
+"""
+
+import asyncio
+import logging
+import signal
+import socket
+from typing import Any
+
+from granian.constants import Interfaces
+from granian.server.embed import Server
+
+from runtime.errors import EyasError
+from runtime.settings import Settings
+
+_BACKLOG = 1024
+
+
+class AddressInUseError(EyasError):
+    """Another program listens where web should."""
+
+
+def check_address(settings: Settings) -> None:
+    """Raise `AddressInUseError` if the address cannot be listened on.
+
+    granian shares its port with any other process that asks for it the same way (SO_REUSEPORT), so
+    two stacks on one port would silently get half of the requests each.
+    """
+    family, kind, protocol, _, address = _resolve(settings)
+    with socket.socket(family, kind, protocol) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(address)
+        except OSError as error:
+            raise AddressInUseError(
+                f"cannot listen on {settings.host} port {settings.port} "
+                f"({error.strerror}): set PORT or EYAS_HOST"
+            ) from error
+
+
+def _resolve(settings: Settings) -> Any:
+    try:
+        return socket.getaddrinfo(
+            settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+    except OSError as error:
+        raise AddressInUseError(f"EYAS_HOST={settings.host!r}: {error.strerror}") from error
+
+
+async def serve(app: Any, settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT; requests that are under way are finished."""
+    address = _resolve(settings)[4][0]
+    server = Server(
+        app,
+        address=address,
+        port=settings.port,
+        interface=Interfaces.ASGI,
+        websockets=False,
+        backlog=_BACKLOG,
+        # Our log set-up takes granian's lines; its own would replace ours.
+        log_dictconfig={
+            "incremental": True,
+            "handlers": {},
+            "loggers": {"_granian": {"level": "ERROR", "propagate": True}},
+        },
+    )
+    logging.getLogger("_granian").setLevel(logging.ERROR)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, server.stop)
+    await server.serve()

@@ -1,0 +1,1 @@
+"""The worker edge: functions as Celery tasks, run in processes of their own."""

@@ -1,0 +1,46 @@
+"""`python -m runtime.worker`: the worker process, and its pool of processes that run handlers."""
+
+import os
+import sys
+import warnings
+from typing import Any
+
+from celery import signals
+from celery.exceptions import SecurityWarning
+
+from runtime import entry
+from runtime.store import Store, is_reachable
+from runtime.worker.app import QUIET_LOGGERS, create_celery, create_worker
+
+
+def _keep_own_logging(**_: Any) -> None:
+    """Stand in for Celery's log set-up: any receiver of its signal replaces it."""
+
+
+def _leave_process_group(**_: Any) -> None:
+    # honcho and a terminal signal whole groups. A handler is stopped by its worker, when that has
+    # decided what becomes of the attempt; and it dies with its worker (PR_SET_PDEATHSIG).
+    os.setpgid(0, 0)
+
+
+def main() -> None:
+    """Run the worker until it is told to stop; attempts that are running are finished first."""
+    settings = entry.prepare("worker", quiet=QUIET_LOGGERS)
+    registry = entry.load_functions(settings)
+    url = settings.broker_url
+    entry.wait_until(lambda: is_reachable(url), waiting_for="the broker")
+    # Celery warns root of pickle, which this application does not accept: JSON only.
+    warnings.filterwarnings("ignore", category=SecurityWarning)
+    signals.setup_logging.connect(_keep_own_logging, weak=False)
+    signals.worker_process_init.connect(_leave_process_group, weak=False)
+    app = create_celery(registry=registry, settings=settings, store=Store(url))
+    name = os.environ.get("SUPERVISOR_PROCESS_NAME") or os.environ.get(
+        "HONCHO_PROCESS_NAME", "worker"
+    )
+    worker = create_worker(app, name=name)
+    worker.start()
+    sys.exit(worker.exitcode)
+
+
+if __name__ == "__main__":
+    main()

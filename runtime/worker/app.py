@@ -1,0 +1,96 @@
+"""The Celery application: every function a task of the same name."""
+
+import logging
+import socket
+from typing import Any
+
+import celery
+
+from runtime.message import QUEUE
+from runtime.registry import Registry
+from runtime.settings import Settings
+from runtime.store import Store
+from runtime.worker.backend import RecordBackend
+from runtime.worker.steps import LEASE_SECONDS, LeaseRenewal, SignOfLife
+from runtime.worker.task import FunctionTask
+
+
+class EyasCelery(celery.Celery):  # type: ignore[misc]
+    """A Celery application that carries the store and the settings."""
+
+    eyas_store: Store
+    eyas_settings: Settings
+
+
+def create_celery(*, registry: Registry, settings: Settings, store: Store) -> EyasCelery:
+    """Make the application. Each setting that is not Celery's default says what it prevents."""
+    app = EyasCelery(
+        "eyas",
+        broker=settings.broker_url,
+        backend=f"{RecordBackend.__module__}:{RecordBackend.__qualname__}+{settings.broker_url}",
+        set_as_current=False,
+    )
+    app.eyas_store = store
+    app.eyas_settings = settings
+    app.conf.update(
+        task_default_queue=QUEUE,
+        accept_content=["json"],
+        result_expires=settings.result_ttl_seconds,
+        # Without these two, a message is acknowledged before its handler runs, and whoever is
+        # killed meanwhile takes the invocation along.
+        task_acks_late=True,
+        task_reject_on_worker_lost=True,
+        # One message ahead of each busy process: a slow handler holds back at most one other.
+        worker_prefetch_multiplier=2,
+        # Celery would replace our log set-up with its own.
+        worker_hijack_root_logger=False,
+        worker_redirect_stdouts=False,
+        # Flower shows what these events tell.
+        worker_send_task_events=True,
+        # A worker that cannot reach the broker waits for it, for ever, instead of exiting.
+        broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,
+        # Handlers that run while the broker is away finish, and their results are stored when it
+        # is back, instead of being stopped.
+        worker_cancel_long_running_tasks_on_connection_loss=False,
+        result_backend_always_retry=True,
+        result_backend_max_sleep_between_retries_ms=1000,
+        broker_transport_options={
+            # Renewed while the worker lives (LeaseRenewal), so this only delays the messages of
+            # a dead one. kombu's default redelivers them after an hour.
+            "visibility_timeout": LEASE_SECONDS,
+            "unacked_restore_interval": 1,
+            "unacked_restore_throttle": 1,
+            # A worker killed during a sweep leaves this lock: by default nobody sweeps for 300 s.
+            "unacked_mutex_expire": 5,
+            "socket_connect_timeout": 2,
+            "socket_keepalive": True,
+            "health_check_interval": 10,
+        },
+    )
+    app.steps["consumer"].update({SignOfLife, LeaseRenewal})
+    for function in registry.values():
+        app.register_task(FunctionTask(function, store=store, settings=settings))
+    return app
+
+
+def create_worker(app: EyasCelery, *, name: str) -> Any:
+    """Make this process's Celery worker. `name` tells it from others on this machine."""
+    return app.Worker(
+        hostname=f"{name}@{socket.gethostname()}",
+        pool_cls="prefork",
+        concurrency=app.eyas_settings.workers,
+        # Workers that learn from each other: a second of start-up, and chatter, for nothing here.
+        without_gossip=True,
+        without_mingle=True,
+        loglevel="INFO",
+        quiet=True,
+    )
+
+
+QUIET_LOGGERS = {
+    # Their lines repeat what ours say, results included.
+    "celery.worker.strategy": logging.WARNING,
+    "celery.app.trace": logging.CRITICAL,
+    "celery.worker.request": logging.CRITICAL,
+}

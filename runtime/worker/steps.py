@@ -1,0 +1,85 @@
+"""What the worker's parent process does beside passing messages: signs of life, and leases."""
+
+import time
+from typing import Any
+
+import structlog
+from celery import bootsteps
+
+from runtime.errors import BrokerUnavailableError
+from runtime.store import steps
+
+_log = structlog.get_logger("worker")
+
+_SIGN_SECONDS = 1.0
+_SIGN_LAPSES_SECONDS = 4.0
+LEASE_SECONDS = 6
+_RENEW_SECONDS = 1.5
+
+
+class SignOfLife(bootsteps.StartStopStep):  # type: ignore[misc]
+    """Tells the broker, while this worker consumes, that it does: `/readyz` looks there."""
+
+    requires = ("celery.worker.consumer.tasks:Tasks",)
+
+    def __init__(self, consumer: Any, **_: Any) -> None:
+        self._timer: Any = None
+        super().__init__(consumer)
+
+    def start(self, consumer: Any) -> None:
+        self._give(consumer, _SIGN_LAPSES_SECONDS)
+        _log.info("worker.ready", worker=consumer.hostname)
+        self._timer = consumer.timer.call_repeatedly(
+            _SIGN_SECONDS, self._give, (consumer, _SIGN_LAPSES_SECONDS)
+        )
+
+    def stop(self, consumer: Any) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+            self._give(consumer, 0)
+
+    def _give(self, consumer: Any, lapses_after_seconds: float) -> None:
+        step = steps.sign_of_life(consumer.hostname, lapses_after_seconds=lapses_after_seconds)
+        try:
+            consumer.app.eyas_store.run(step)
+        except BrokerUnavailableError as error:
+            _log.debug("worker.sign_failed", reason=str(error))
+
+
+class LeaseRenewal(bootsteps.StartStopStep):  # type: ignore[misc]
+    """Renews the lease of every message that this worker holds.
+
+    kombu redelivers a message when its visibility timeout has passed since it was claimed, even if
+    its worker is well and still busy with it. Renewed, a short timeout is a lease: it ends only
+    when the worker is gone, and then at once.
+    """
+
+    requires = ("celery.worker.consumer.tasks:Tasks",)
+
+    def __init__(self, consumer: Any, **_: Any) -> None:
+        self._timer: Any = None
+        super().__init__(consumer)
+
+    def start(self, consumer: Any) -> None:
+        self._timer = consumer.timer.call_repeatedly(_RENEW_SECONDS, self._renew, (consumer,))
+
+    def stop(self, _consumer: Any) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    @staticmethod
+    def _renew(consumer: Any) -> None:
+        qos = consumer.task_consumer.channel.qos
+        now = time.time()
+        held = {tag: now for tag in qos._delivered if tag not in qos._dirty}  # noqa: SLF001
+        if not held:
+            return
+        channel = consumer.task_consumer.channel
+        try:
+            with channel.conn_or_acquire() as client:
+                client.zadd(channel.unacked_index_key, held, xx=True)
+        except channel.connection_errors as error:
+            # The consumer notices the lost connection by itself and connects again.
+            _log.debug("lease.renewal_failed", reason=str(error))
