@@ -18,14 +18,20 @@ import msgspec
 from runtime.errors import MalformedJSONError
 
 _OFFSET = re.compile(r"^(?P<reason>.*?) \(byte (?P<offset>\d+)\)$")
+_BRACKET = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
 _INTEGER_OUT_OF_RANGE = "Integer value out of range"
+
+
+MAX_NESTING = 500
+MAX_INTEGER_DIGITS = 100_000
+"""Default of `EYAS_MAX_INTEGER_DIGITS`."""
 
 
 class NotJSONError(ValueError):
     """A Python value that JSON cannot hold."""
 
 
-def limit_integer_digits(digits: int) -> None:
+def limit_integer_digits(digits: int = MAX_INTEGER_DIGITS) -> None:
     """Let integers of up to `digits` decimal digits be read and written in this process."""
     sys.set_int_max_str_digits(max(digits, sys.int_info.str_digits_check_threshold))
 
@@ -49,6 +55,20 @@ def decode(raw: bytes) -> Any:
         raise _located(raw, "the text is not UTF-8", error.start) from None
     except RecursionError:
         raise _located(raw, "nested too deeply", 0) from None
+
+
+def check_nesting(raw: bytes) -> None:
+    """Raise `MalformedJSONError` if arrays and objects are nested deeper than `MAX_NESTING`.
+
+    Whoever reads the text later, with less of the interpreter's stack left, then can.
+    """
+    if raw.count(b"[") + raw.count(b"{") <= MAX_NESTING:
+        return
+    depth = 0
+    for token in _BRACKET.finditer(raw):
+        depth += {b"[": 1, b"{": 1, b"]": -1, b"}": -1}.get(token[0], 0)
+        if depth > MAX_NESTING:
+            raise _located(raw, f"nested deeper than {MAX_NESTING} levels", token.start())
 
 
 def is_integer_out_of_range(error: msgspec.ValidationError) -> bool:

@@ -42,7 +42,7 @@ def encode(invocation: Invocation, payload_type: PayloadType) -> bytes:
         "argsrepr": "()",
         "kwargsrepr": text if len(text) <= _REPR_CHARACTERS else text[:_REPR_CHARACTERS] + "...",
         "origin": _ORIGIN,
-        "ignore_result": False,
+        "ignore_result": None,
         "replaced_task_nesting": 0,
         "stamped_headers": None,
         "stamps": {},

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from runtime.errors import SettingsError
+from runtime.json_text import MAX_INTEGER_DIGITS
 
 # honcho gives the first process of a Procfile PORT=5000 when nobody chose a port. The contract is
 # 8000, so under honcho that untouched default counts as unset.
@@ -226,7 +227,7 @@ FIELDS = (
         name="max_integer_digits",
         variable="EYAS_MAX_INTEGER_DIGITS",
         parse=_positive,
-        default="100000",
+        default=str(MAX_INTEGER_DIGITS),
         expected="a whole number from 1",
         meaning="the longest integer, in decimal digits, in a payload or result; "
         "converting one takes time that grows with the square of its length",

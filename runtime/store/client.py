@@ -6,11 +6,13 @@ every way in which the broker cannot serve becomes `BrokerUnavailableError`.
 """
 
 import contextlib
+import time
 from collections.abc import Iterator
 from typing import TypeVar
 
 import redis
 import redis.asyncio
+import structlog
 from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError, ResponseError
@@ -21,7 +23,10 @@ from runtime.store.steps import Step
 
 T = TypeVar("T")
 
+_log = structlog.get_logger(__name__)
+
 _CONNECT_SECONDS = 0.5
+_PAUSE_SECONDS = 0.3
 # Errors of a server that is up but cannot serve: full, read-only, loading, unable to write its
 # append-only file, or replaced by one that wants a password.
 _UNABLE = ("OOM", "READONLY", "LOADING", "MISCONF", "NOAUTH", "WRONGPASS", "NOPERM", "BUSY ")
@@ -47,6 +52,26 @@ class Store:
                 script = self._client.register_script(step.script)
                 reply = script(keys=step.keys, args=step.arguments)
             return step.parse(reply)
+
+    def insist(self, step: Step[T]) -> T:
+        """Carry out a step, waiting as long as the broker is unavailable.
+
+        A step that was carried out just before the connection broke is carried out again: use it
+        for those that may be.
+        """
+        is_waiting = False
+        while True:
+            try:
+                answer = self.run(step)
+            except BrokerUnavailableError as error:
+                if not is_waiting:
+                    _log.warning("store.waiting", reason=str(error))
+                is_waiting = True
+                time.sleep(_PAUSE_SECONDS)
+            else:
+                if is_waiting:
+                    _log.info("store.recovered")
+                return answer
 
     def close(self) -> None:
         self._client.close()

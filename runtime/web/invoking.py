@@ -5,11 +5,13 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from runtime import message
+from runtime import json_text, message
 from runtime.errors import BrokerUnavailableError, UnknownInvocationError
 from runtime.function import Function
 from runtime.invocation import Invocation, Record, new_id
 from runtime.store import AsyncStore, Watcher, steps
+
+_READ_AGAIN_SECONDS = 0.2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,11 +49,7 @@ class Invoker:
         deadline = time.monotonic() + seconds
         async with self.watcher.watch(invocation.id) as changed:
             await self._enqueue(function, invocation)
-            try:
-                record = await self._wait(invocation.id, changed, deadline)
-            except BrokerUnavailableError:
-                # It was accepted: the caller gets its id, and can ask again.
-                record = None
+            record = await self._wait(invocation.id, changed, deadline)
         return invocation, record if record is not None and record.is_terminal else None
 
     async def read(self, invocation_id: str, *, wait_seconds: float | None = None) -> Record:
@@ -84,11 +82,17 @@ class Invoker:
             except TimeoutError:
                 return record
             changed.clear()
-            record = await self.store.run(steps.read(invocation_id))
+            try:
+                record = await self.store.run(steps.read(invocation_id))
+            except BrokerUnavailableError:
+                # It may be back before the deadline. If not, what is known is still true.
+                await asyncio.sleep(_READ_AGAIN_SECONDS)
+                changed.set()
         return record
 
 
 def _checked(function: Function[..., Any], payload: bytes, caller: Caller) -> Invocation:
+    json_text.check_nesting(payload)
     function.payload.arguments(payload)
     return Invocation(
         id=new_id(),

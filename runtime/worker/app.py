@@ -10,6 +10,7 @@ from runtime.message import QUEUE
 from runtime.registry import Registry
 from runtime.settings import Settings
 from runtime.store import Store
+from runtime.worker import serializer
 from runtime.worker.backend import RecordBackend
 from runtime.worker.steps import LEASE_SECONDS, LeaseRenewal, SignOfLife
 from runtime.worker.task import FunctionTask
@@ -24,6 +25,7 @@ class EyasCelery(celery.Celery):  # type: ignore[misc]
 
 def create_celery(*, registry: Registry, settings: Settings, store: Store) -> EyasCelery:
     """Make the application. Each setting that is not Celery's default says what it prevents."""
+    serializer.install()
     app = EyasCelery(
         "eyas",
         broker=settings.broker_url,
@@ -50,8 +52,8 @@ def create_celery(*, registry: Registry, settings: Settings, store: Store) -> Ey
         # A worker that cannot reach the broker waits for it, for ever, instead of exiting.
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
-        # Handlers that run while the broker is away finish, and their results are stored when it
-        # is back, instead of being stopped.
+        # Handlers that run while the broker is away go on, and their outcomes are stored when it
+        # is back (Store.insist; the setting says the same for tasks that are not functions).
         worker_cancel_long_running_tasks_on_connection_loss=False,
         result_backend_always_retry=True,
         result_backend_max_sleep_between_retries_ms=1000,

@@ -14,7 +14,6 @@ from celery.backends.redis import RedisBackend
 from celery.exceptions import NotRegistered, TaskRevokedError
 
 from runtime import json_text
-from runtime.errors import BrokerUnavailableError
 from runtime.invocation import Status
 from runtime.outcome import FunctionError
 from runtime.store import steps
@@ -46,9 +45,21 @@ class RecordBackend(RedisBackend):  # type: ignore[misc]
         (https://github.com/celery/celery/issues/6963).
         """
 
-    def exception_safe_to_retry(self, error: Exception) -> bool:
-        """Keep trying to store an outcome while the broker is away."""
-        return isinstance(error, BrokerUnavailableError) or super().exception_safe_to_retry(error)
+    def store_result(
+        self,
+        task_id: str,
+        result: Any,
+        state: str,
+        traceback: Any = None,
+        request: Any = None,
+        **kwargs: Any,
+    ) -> Any:
+        """Note what a raised exception says, before Celery reduces it to its own form."""
+        if isinstance(result, BaseException) and request is not None:
+            described = getattr(request, "function_error", None)
+            if not isinstance(described, FunctionError):
+                request.function_error = _describe(result)
+        return super().store_result(task_id, result, state, traceback, request, **kwargs)
 
     def _store_result(
         self,
@@ -63,17 +74,12 @@ class RecordBackend(RedisBackend):  # type: ignore[misc]
         if state not in _STATUSES or not isinstance(task, FunctionTask):
             return super()._store_result(task_id, result, state, traceback, request, **kwargs)
         meta = self._get_result_meta(
-            result=self.encode_result(result, state)
-            if not isinstance(result, BaseException)
-            else result,
-            state=state,
-            traceback=traceback,
-            request=request,
+            result=result, state=state, traceback=traceback, request=request
         )
         meta["task_id"] = task_id
         status = _STATUSES[state]
-        error = None if status is Status.SUCCEEDED else _error(result, request)
-        finished = self.app.eyas_store.run(
+        error = None if status is Status.SUCCEEDED else request.function_error
+        finished = self.app.eyas_store.insist(
             steps.finish(
                 task_id,
                 function=task.name,
@@ -101,10 +107,7 @@ def _result(result: Any, request: Any) -> bytes:
     return text if isinstance(text, bytes) else json_text.encode(result)
 
 
-def _error(exception: Any, request: Any) -> FunctionError:
-    described = getattr(request, "function_error", None)
-    if isinstance(described, FunctionError):
-        return described
+def _describe(exception: BaseException) -> FunctionError:
     name = next((n for kind, n in _NAMES.items() if isinstance(exception, kind)), None)
     message = str(exception)
     if isinstance(exception, TimeLimitExceeded):

@@ -72,7 +72,7 @@ class FunctionTask(celery.Task):  # type: ignore[misc]
             payload = json_text.encode(self.function.payload.named(args, kwargs))
         except (InvalidPayloadError, json_text.NotJSONError) as error:
             problem, payload = error, json_text.encode({"args": repr(args), "kwargs": repr(kwargs)})
-        started = self._store.run(
+        started = self._store.insist(
             steps.start(
                 Invocation(
                     id=request.id,

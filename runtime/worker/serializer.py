@@ -1,0 +1,30 @@
+"""How messages are read: as kombu reads JSON, except that no payload can break it.
+
+kombu turns `{"__type__": "uuid", "__value__": ...}` into the object that a Python producer put in.
+A payload from HTTP may hold such members by chance or malice; where they make no object they stay
+what they are. (With stock kombu the message is dropped, and its caller waits for ever.)
+"""
+
+from typing import Any
+
+from kombu import serialization
+from kombu.utils import json
+
+
+def install() -> None:
+    """Read `application/json` this way in this process."""
+    serialization.register(  # type: ignore[no-untyped-call]
+        "json", json.dumps, loads, content_type="application/json", content_encoding="utf-8"
+    )
+
+
+def loads(text: Any) -> Any:
+    """Read JSON text, or bytes that hold it."""
+    return json.loads(text, object_hook=_object)  # type: ignore[no-untyped-call]
+
+
+def _object(members: dict[str, Any]) -> Any:
+    try:
+        return json.object_hook(members)
+    except Exception:  # noqa: BLE001  whatever a registered decoder raises, it is not our object
+        return members

@@ -1,0 +1,1 @@
+"""Functions that misbehave in every way a test needs."""

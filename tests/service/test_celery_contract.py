@@ -1,0 +1,168 @@
+"""Programs that know Celery and nothing of Eyas, and our message beside Celery's own."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import celery
+import pytest
+import redis
+
+from runtime import message
+from runtime.function import function
+from runtime.invocation import Invocation
+from runtime.testing import Stack
+
+
+@pytest.fixture
+def client(sample_stack: Stack) -> Iterator[celery.Celery]:
+    app = celery.Celery(broker=sample_stack.redis_url, backend=sample_stack.redis_url)
+    app.set_default()
+    yield app
+    app.close()
+    app.backend.result_consumer.stop()
+
+
+@pytest.fixture
+def fib_client(eyas_stack: Stack) -> Iterator[celery.Celery]:
+    app = celery.Celery(broker=eyas_stack.redis_url, backend=eyas_stack.redis_url)
+    yield app
+    app.close()
+    app.backend.result_consumer.stop()
+
+
+def test_a_stock_producer_gets_its_result(fib_client: celery.Celery, eyas_stack: Stack) -> None:
+    result = fib_client.send_task("fib", kwargs={"number": 5})
+
+    assert result.get(timeout=20) == [0, 1, 1, 2, 3, 5]
+    record = eyas_stack.request(f"/invocations/{result.id}").body
+    assert (record["status"], record["trigger"]) == ("succeeded", "celery")
+    assert record["payload"] == {"number": 5}
+    assert record["result"] == [0, 1, 1, 2, 3, 5]
+
+
+def test_positional_arguments_are_the_parameters_in_order(
+    fib_client: celery.Celery, eyas_stack: Stack
+) -> None:
+    result = fib_client.send_task("fib", args=[3], kwargs={"last_only": True})
+
+    assert result.get(timeout=20) == [2]
+    record = eyas_stack.request(f"/invocations/{result.id}").body
+    assert record["payload"] == {"number": 3, "last_only": True}
+
+
+@pytest.mark.parametrize("arguments", [{"args": [{"a": 1}]}, {"kwargs": {"event": {"a": 1}}}])
+def test_an_event_handler_takes_its_event(
+    fib_client: celery.Celery, arguments: dict[str, Any]
+) -> None:
+    assert fib_client.send_task("echo", **arguments).get(timeout=20) == {"a": 1}
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [{"kwargs": {"number": "x"}}, {"args": [1, 2, 3, 4]}, {"args": [1], "kwargs": {"number": 1}}],
+)
+def test_a_bad_payload_fails_the_task_without_running_it(
+    fib_client: celery.Celery, eyas_stack: Stack, arguments: dict[str, Any]
+) -> None:
+    result = fib_client.send_task("fib", **arguments)
+
+    with pytest.raises(Exception, match="does not fit function 'fib'"):
+        result.get(timeout=20)
+    record = eyas_stack.request(f"/invocations/{result.id}").body
+    assert (record["status"], record["error"]["type"]) == ("failed", "InvalidPayload")
+
+
+def test_a_stock_client_reads_a_result_that_http_caused(
+    fib_client: celery.Celery, eyas_stack: Stack
+) -> None:
+    accepted = eyas_stack.request("/functions/fib", body=b'{"number": 4}').body
+
+    assert fib_client.AsyncResult(accepted["id"]).get(timeout=20) == [0, 1, 1, 2, 3]
+
+
+def test_a_function_error_is_celerys_failure(client: celery.Celery, sample_stack: Stack) -> None:
+    result = client.send_task("fail", kwargs={"message": "sold out"})
+
+    with pytest.raises(Exception, match="order 7: sold out"):
+        result.get(timeout=20)
+    assert result.state == "FAILURE"
+    assert "in _raise" in result.traceback
+    record = sample_stack.request(f"/invocations/{result.id}").body
+    assert record["error"]["type"] == "OrderError"
+
+
+def test_chains_groups_and_chords_work(fib_client: celery.Celery) -> None:
+    echo = fib_client.signature("echo", args=[1])
+    chain = echo | fib_client.signature("fib") | fib_client.signature("echo")
+    assert chain.apply_async().get(timeout=20) == [0, 1]
+
+    header = [fib_client.signature("fib", args=[n], app=fib_client) for n in (1, 2)]
+    group = celery.group(header, app=fib_client).apply_async()
+    assert group.get(timeout=20) == [[0, 1], [0, 1, 1]]
+
+    chord = celery.chord(header, fib_client.signature("echo"), app=fib_client)
+    assert chord.apply_async().get(timeout=20) == [[0, 1], [0, 1, 1]]
+
+
+def test_a_countdown_is_kept(fib_client: celery.Celery) -> None:
+    result = fib_client.send_task("fib", args=[1], countdown=1)
+    assert result.get(timeout=20) == [0, 1]
+
+
+def test_a_revoked_task_is_cancelled(client: celery.Celery, sample_stack: Stack) -> None:
+    late = client.send_task("sleep", args=[0], countdown=3)
+    sample_stack.wait_for(
+        lambda: late.id in str(client.control.inspect(timeout=1).scheduled()), "it to be scheduled"
+    )
+    late.revoke()
+
+    with pytest.raises(celery.exceptions.TaskRevokedError):
+        late.get(timeout=20)
+
+
+def test_our_message_is_what_celery_publishes(broker: Stack) -> None:
+    @function(name="sample", timeout=30)
+    def sample(number: int) -> int:
+        return number
+
+    app = celery.Celery(broker=broker.redis_url)
+    app.conf.broker_transport_options = {"body_encoding": "utf-8"}
+    app.send_task(
+        "sample",
+        kwargs={"number": 5},
+        task_id="11111111-1111-4111-8111-111111111111",
+        time_limit=30.0,
+        queue="not-consumed",
+    )
+    with redis.Redis.from_url(broker.redis_url) as connection:
+        published = json.loads(connection.rpop("not-consumed"))
+    app.close()
+    ours = json.loads(
+        message.encode(
+            Invocation(
+                id="11111111-1111-4111-8111-111111111111",
+                function="sample",
+                payload=b'{"number":5}',
+                trigger="http",
+                timeout_seconds=30.0,
+            ),
+            sample.payload,
+        )
+    )
+
+    assert json.loads(ours["body"]) == json.loads(published["body"])
+    assert ours.keys() - {"body"} == published.keys() - {"body"}
+    # Ours, for the log of the attempt.
+    assert ours["headers"].pop("request_id") is None
+    assert ours["headers"].pop("traceparent") is None
+    for each in (ours, published):
+        assert "5" in each["headers"].pop("kwargsrepr")
+        assert "@" in each["headers"].pop("origin")
+        assert len(each["properties"].pop("delivery_tag")) == 36
+        each["properties"].pop("reply_to")
+        each["properties"]["delivery_info"].pop("routing_key")
+        each["properties"].pop("body_encoding", None)
+    assert ours["headers"] == published["headers"]
+    assert ours["properties"] == published["properties"]
+    assert ours["content-type"] == published["content-type"]
