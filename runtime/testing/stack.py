@@ -90,9 +90,10 @@ class Stack:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for name in reversed(list(self.running)):
-            self.stop(name)
-        shutil.rmtree(self.folder, ignore_errors=True)
+        with contextlib.ExitStack() as each:  # one that does not stop must not spare the others
+            each.callback(shutil.rmtree, self.folder, ignore_errors=True)
+            for name in list(self.running):
+                each.callback(self.stop, name)
 
     @property
     def url(self) -> str:
