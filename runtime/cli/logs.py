@@ -1,0 +1,162 @@
+"""`eyas logs`: the log lines of all processes, in one stream."""
+
+import os
+import re
+import select
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import click
+
+from runtime.errors import EyasError, SettingsError
+from runtime.logs.files import families
+from runtime.logs.reader import LEVEL_NAMES, LogFilter, follow, read
+from runtime.logs.record import LogRecord
+from runtime.logs.render import render
+from runtime.settings import Settings
+
+_UNIT_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_INTERRUPTED = 128 + signal.SIGINT
+
+
+class _Since(click.ParamType[datetime]):
+    """A length of time before now, or a point in time."""
+
+    name = "when"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> datetime:
+        if isinstance(value, datetime):
+            return value
+        try:
+            if match := re.fullmatch(r"(\d+)([smhd])", value):
+                return datetime.now(UTC) - timedelta(
+                    seconds=int(match[1]) * _UNIT_SECONDS[match[2]]
+                )
+            return datetime.fromisoformat(value).astimezone(UTC)
+        except (ValueError, OverflowError):
+            self.fail(
+                f"{value!r} is neither a length of time such as 30s, 10m, 2h or 1d "
+                "nor a time such as 2026-01-31T12:30:00Z",
+                param,
+                ctx,
+            )
+
+
+@click.command(short_help="Show the logs of all processes.")
+@click.option(
+    "-f", "--follow", "is_following", is_flag=True, help="Wait for new lines; end it with Ctrl-C."
+)
+@click.option(
+    "--id",
+    "identifier",
+    metavar="ID",
+    help="Only this invocation or request; 8 characters are enough if no other id begins so.",
+)
+@click.option("--function", metavar="NAME", help="Only this function.")
+@click.option(
+    "--level",
+    type=click.Choice(LEVEL_NAMES, case_sensitive=False),
+    help="Only lines of this level and above.",
+)
+@click.option(
+    "--since",
+    type=_Since(),
+    metavar="WHEN",
+    help="Only lines since then: 30s, 10m, 2h or 1d ago, or a time such as 2026-01-31T12:30:00Z.",
+)
+@click.option(
+    "--json",
+    "is_json",
+    is_flag=True,
+    help="Print the lines as they are in the files: one JSON object per line, with all fields.",
+)
+def logs(
+    *,
+    is_following: bool,
+    identifier: str | None,
+    function: str | None,
+    level: str | None,
+    since: datetime | None,
+    is_json: bool,
+) -> None:
+    """Show what all processes have logged, in the order of time.
+
+    The lines come from the log files and their older copies, in the folder that the setting
+    EYAS_LOG_DIR names (logs, if it is not set). The options can be combined.
+
+    \b
+      eyas logs --follow                    watch everything that happens
+      eyas logs --id 1b9d6bcd               what happened to one invocation
+      eyas logs --level error --since 1h    what went wrong in the last hour
+    """  # noqa: D301  click reads the backspace
+    wanted = LogFilter(id=identifier, function=function, level=level, since=since)
+    try:
+        log_dir = Settings.from_environment(os.environ).log_dir
+        if not is_following and not families(log_dir):
+            raise click.ClickException(_no_files(log_dir))
+        if is_following:
+            records = follow(log_dir, filter=wanted, stop=_ReaderGone())
+        else:
+            records = read(log_dir, filter=wanted)
+        _print(records, is_json=is_json)
+    except SettingsError as error:
+        raise click.ClickException("; ".join(error.problems)) from error
+    except EyasError as error:
+        raise click.ClickException(str(error)) from error
+    except BrokenPipeError:
+        # The reader of our output, `head` perhaps, has seen enough. Python flushes stdout once
+        # more at its end, and would complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        raise click.ClickException(f"cannot read the logs: {error}") from error
+    except KeyboardInterrupt:
+        sys.exit(_INTERRUPTED)
+
+
+class _ReaderGone:
+    """Ends `--follow` when nobody reads our output any more, even if nothing more is logged."""
+
+    def wait(self, timeout: float) -> bool:
+        try:
+            descriptor = sys.stdout.fileno()
+        except OSError:  # not a real file
+            time.sleep(timeout)
+            return False
+        poller = select.poll()
+        poller.register(descriptor, 0)  # errors and hang-ups are reported unasked
+        return bool(poller.poll(timeout * 1000))
+
+
+def _print(records: Iterator[LogRecord], *, is_json: bool) -> None:
+    output = sys.stdout.buffer
+    has_colors = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+    day = datetime.now().astimezone().date()
+    for record in records:
+        if is_json:
+            text = record.line
+        else:
+            day, heading = _heading(record, day)
+            shown = heading + render(record.fields, has_colors=has_colors)
+            text = shown.encode(sys.stdout.encoding or "utf-8", "backslashreplace")
+        output.write(text + b"\n")
+        output.flush()
+
+
+def _heading(record: LogRecord, day: date) -> tuple[date, str]:
+    """Return the day of a record, and a line that says so if it is another one than before."""
+    new_day = record.timestamp.astimezone().date()
+    return new_day, "" if new_day == day else f"--- {new_day:%A, %Y-%m-%d} ---\n"
+
+
+def _no_files(log_dir: Path) -> str:
+    return (
+        f"no log files in {log_dir.absolute()}. They appear there when Eyas is started from "
+        "this folder; EYAS_LOG_DIR names another place"
+    )

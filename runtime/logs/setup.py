@@ -1,0 +1,175 @@
+"""Set up logging of one process: structlog and the standard library, to a file and the console."""
+
+import logging
+import os
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from types import TracebackType
+from typing import Any, Final, Literal, TextIO
+
+import structlog
+
+from runtime.logs import encode
+from runtime.logs.loggers import LEVELS, EventLogger, ForeignHandler, NamedLogger, Processor
+from runtime.logs.loggers import calling_module as _calling_module
+from runtime.logs.pipeline import Pipeline
+from runtime.logs.sink import FileSink
+from runtime.settings import Settings
+
+_LOGGER = "runtime.logs"
+
+
+class _Stream(Enum):
+    # Not `sys.stdout` as the default value itself: that would be what it was at import.
+    STDOUT = "the standard output of the moment"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Before:
+    """What `configure` found and `reset` puts back."""
+
+    root_level: int
+    root_handlers: tuple[logging.Handler, ...]
+    foreign_levels: Mapping[str, int]
+    excepthook: Callable[..., object]
+    thread_excepthook: Callable[..., object]
+    sink: FileSink
+
+
+_before: _Before | None = None
+
+
+def configure(
+    process: str,
+    settings: Settings,
+    *,
+    console: TextIO | Literal[_Stream.STDOUT] | None = _Stream.STDOUT,
+    quiet: Mapping[str, int] = {},
+    environment: Mapping[str, str] = os.environ,
+) -> None:
+    """Log from now on to `<log_dir>/<process>.log` and to `console`; None is no console.
+
+    Covers structlog, `logging`, warnings, and exceptions that nothing catches. `quiet` gives levels
+    to loggers of other libraries, as `{"celery.worker.strategy": logging.WARNING}`. Called again,
+    it replaces what was set up before; after a fork that is allowed but not necessary.
+    """
+    global _before  # noqa: PLW0603 - logging is one per process, by nature
+    reset()
+    stream = sys.stdout if console is _Stream.STDOUT else console
+    instance = (
+        environment.get("HONCHO_PROCESS_NAME")
+        or environment.get("SUPERVISOR_PROCESS_NAME")
+        or process
+    )
+    sink = FileSink(
+        settings.log_dir / f"{process}.log",
+        max_bytes=settings.log_max_bytes,
+        backups=settings.log_backups,
+        resumed=lambda count: encode.encode_line(
+            pipeline.line(
+                level="warning", event="log.resumed", logger=_LOGGER, fields={"missed_count": count}
+            )
+        ),
+    )
+    pipeline = Pipeline(
+        process=process,
+        instance=instance,
+        sink=sink,
+        console=stream,
+        has_colors=_has_colors(stream, environment),
+    )
+    root = logging.getLogger()
+    _before = _Before(
+        root_level=root.level,
+        root_handlers=tuple(root.handlers),
+        foreign_levels={name: logging.getLogger(name).level for name in quiet},
+        excepthook=sys.excepthook,
+        thread_excepthook=threading.excepthook,
+        sink=sink,
+    )
+    minimum_level = LEVELS[settings.log_level]
+    # Not cached on first use: a module-level logger would keep the configuration that it met first.
+    structlog.configure(
+        processors=[Processor(pipeline)],
+        wrapper_class=EventLogger,
+        context_class=dict,
+        logger_factory=lambda *names: NamedLogger(
+            str(names[0]) if names else _calling_module(), minimum_level
+        ),
+        cache_logger_on_first_use=False,
+    )
+    root.handlers[:] = [ForeignHandler(pipeline)]
+    root.setLevel(minimum_level)
+    for name, level in quiet.items():
+        logging.getLogger(name).setLevel(level)
+    logging.captureWarnings(capture=True)
+    _log_crashes(pipeline, has_console=stream is not None)
+
+
+def reset() -> None:
+    """Put back what `configure` found, and close the log file. For tests."""
+    global _before
+    if _before is None:
+        return
+    before, _before = _before, None
+    sys.excepthook = before.excepthook
+    threading.excepthook = before.thread_excepthook
+    logging.captureWarnings(capture=False)
+    root = logging.getLogger()
+    root.handlers[:] = before.root_handlers
+    root.setLevel(before.root_level)
+    for name, level in before.foreign_levels.items():
+        logging.getLogger(name).setLevel(level)
+    structlog.reset_defaults()
+    before.sink.close()
+
+
+def pass_through(*names: str) -> dict[str, Any]:
+    """Return a `logging.config.dictConfig` by which the named loggers leave it to the root logger.
+
+    For servers that insist on configuring loggers of their own, with handlers of their own, and
+    take such a dict for it.
+    """
+    loggers: Final = {name: {"handlers": [], "propagate": True} for name in names}
+    return {"version": 1, "disable_existing_loggers": False, "handlers": {}, "loggers": loggers}
+
+
+def _has_colors(stream: TextIO | None, environment: Mapping[str, str]) -> bool:
+    if stream is None or environment.get("NO_COLOR"):
+        return False
+    try:
+        return stream.isatty()
+    except ValueError:  # it is closed
+        return False
+
+
+def _log_crashes(pipeline: Pipeline, *, has_console: bool) -> None:
+    previous_hook = sys.excepthook
+
+    def log(error: BaseException, fields: Mapping[str, object]) -> None:
+        pipeline.emit(
+            level="critical",
+            event="process.crashed",
+            logger=_LOGGER,
+            fields={**fields, "exc_info": error},
+        )
+
+    def on_crash(
+        kind: type[BaseException], error: BaseException, trace: TracebackType | None
+    ) -> None:
+        is_interrupt = issubclass(kind, KeyboardInterrupt)
+        if not is_interrupt:
+            log(error, {})
+        if is_interrupt or not has_console:
+            previous_hook(kind, error, trace)
+
+    def on_thread_crash(crash: threading.ExceptHookArgs) -> None:
+        # A thread that raises SystemExit has chosen to end: threading says nothing either.
+        if crash.exc_value is not None and not issubclass(crash.exc_type, SystemExit):
+            log(crash.exc_value, {"thread": crash.thread.name if crash.thread else None})
+
+    sys.excepthook = on_crash
+    threading.excepthook = on_thread_crash
