@@ -29,6 +29,11 @@ async def read_payload(req: falcon.asgi.Request, *, limit_bytes: int) -> bytes:
         received += chunk
         if len(received) > limit_bytes:
             raise PayloadTooLargeError(limit_bytes)
+    if req.content_length is not None and len(received) != req.content_length:
+        # What there is may well be JSON, and mean something else.
+        raise falcon.HTTPBadRequest(
+            description=f"the body ended after {len(received)} of {req.content_length} bytes"
+        )
     return bytes(received)
 
 

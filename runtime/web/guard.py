@@ -13,7 +13,7 @@ _CROSS_SITE = "cross-site"
 
 def foreign_host(host: str | None, allowed_hosts: Collection[str]) -> bool:
     """Tell whether a `Host` header names a host that is not ours."""
-    if host is None or "*" in allowed_hosts:
+    if not host or "*" in allowed_hosts:  # HTTP/1.0 has no Host; every browser sends one
         return False
     name = _without_port(host.lower())
     return name != "localhost" and not _is_address(name) and name not in allowed_hosts

@@ -115,4 +115,7 @@ def _serialize_http_error(
     req: falcon.Request, resp: falcon.Response, error: falcon.HTTPError
 ) -> None:
     # Falcon hands its ASGI request and response to the serializer as well.
-    answer(req, resp, error.status_code, detail=error.description)  # type: ignore[arg-type]
+    detail = error.description
+    if isinstance(error, falcon.HTTPRouteNotFound):
+        detail = "nothing is served here; GET /functions lists the functions"
+    answer(req, resp, error.status_code, detail=detail)  # type: ignore[arg-type]

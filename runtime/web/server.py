@@ -5,15 +5,16 @@ port. See docs/decisions/0002-granian.md for what was measured.
 """
 
 import asyncio
-import logging
 import signal
 import socket
 from typing import Any
 
 from granian.constants import Interfaces
+from granian.log import LogLevels
 from granian.server.embed import Server
 
 from runtime.errors import EyasError
+from runtime.logs import pass_through
 from runtime.settings import Settings
 
 _BACKLOG = 1024
@@ -50,24 +51,34 @@ def _resolve(settings: Settings) -> Any:
         raise AddressInUseError(f"EYAS_HOST={settings.host!r}: {error.strerror}") from error
 
 
+def _with_known_version(app: Any) -> Any:
+    """Call HTTP 1.0 what falcon knows it by: granian says "1", and falcon answers 500 to that.
+
+    https://asgi.readthedocs.io/en/latest/specs/www.html#http-connection-scope has "1.0".
+    """
+
+    def call(scope: dict[str, Any], receive: Any, send: Any) -> Any:
+        if scope.get("http_version") == "1":
+            scope = scope | {"http_version": "1.0"}
+        return app(scope, receive, send)
+
+    return call
+
+
 async def serve(app: Any, settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT; requests that are under way are finished."""
     address = _resolve(settings)[4][0]
     server = Server(
-        app,
+        _with_known_version(app),
         address=address,
         port=settings.port,
         interface=Interfaces.ASGI,
         websockets=False,
         backlog=_BACKLOG,
-        # Our log set-up takes granian's lines; its own would replace ours.
-        log_dictconfig={
-            "incremental": True,
-            "handlers": {},
-            "loggers": {"_granian": {"level": "ERROR", "propagate": True}},
-        },
+        # granian's lines go where all lines go. It logs nothing below this level that we do not.
+        log_dictconfig=pass_through("_granian", "granian.access"),
+        log_level=LogLevels.error,
     )
-    logging.getLogger("_granian").setLevel(logging.ERROR)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, server.stop)

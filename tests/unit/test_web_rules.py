@@ -44,7 +44,7 @@ def test_wait_preferences(header: str | None, expected: int | None) -> None:
         ("evil.example", True),
         ("localhost.evil.example", True),
         ("127.0.0.1.evil.example", True),
-        ("", True),
+        ("", False),
     ],
 )
 def test_hosts(host: str | None, foreign: bool) -> None:

@@ -1,0 +1,116 @@
+"""The HTTP server itself: protocol versions, broken requests, stopping, a port that is taken."""
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from runtime.testing import Stack
+
+SAMPLE_FUNCTIONS = Path(__file__).parent.parent / "sample_functions"
+
+
+@pytest.fixture
+def stack() -> Iterator[Stack]:
+    with Stack(functions_dir=SAMPLE_FUNCTIONS) as stack:
+        yield stack
+
+
+def exchange(stack: Stack, sent: bytes, *, cut_off: bool = False) -> bytes:
+    """Send raw bytes, hang up or not, and return all that comes back."""
+    address = urlsplit(stack.url)
+    with socket.create_connection((address.hostname, address.port), timeout=10) as connection:
+        connection.sendall(sent)
+        if cut_off:
+            connection.shutdown(socket.SHUT_WR)
+        received = bytearray()
+        while chunk := connection.recv(65536):
+            received += chunk
+    return bytes(received)
+
+
+def test_http_1_0_is_served(eyas_stack: Stack) -> None:
+    answer = exchange(eyas_stack, b"GET /ping HTTP/1.0\r\n\r\n")
+
+    assert answer.startswith(b"HTTP/1.0 200 OK\r\n")
+    assert answer.endswith(b'"pong!"')
+
+
+def test_a_body_that_ends_too_early_is_not_taken_for_a_payload(eyas_stack: Stack) -> None:
+    head = (
+        b"POST /functions/echo HTTP/1.1\r\nHost: localhost\r\n"
+        b"X-Request-Id: cut-off\r\nContent-Length: 3\r\n\r\n"
+    )
+
+    exchange(eyas_stack, head + b"1", cut_off=True)
+
+    def line() -> dict[str, object]:
+        lines = (eyas_stack.log_dir / "web.log").read_text(encoding="utf-8").splitlines()
+        mine = (r for r in map(json.loads, lines) if r.get("request_id") == "cut-off")
+        return next(mine, {})
+
+    eyas_stack.wait_for(lambda: bool(line()), "the request's line")
+    assert line()["status"] == 400
+    assert "invocation_id" not in line()
+
+
+def test_what_is_no_http_is_refused(eyas_stack: Stack) -> None:
+    assert exchange(eyas_stack, b"BLAH\r\n\r\n").startswith(b"HTTP/1.1 400 ")
+    assert eyas_stack.request("/ping").status == 200
+
+
+def test_a_request_that_is_being_answered_is_finished_before_web_stops(stack: Stack) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(stack.invoke, "sleep", {"seconds": 2})
+        stack.wait_for(
+            lambda: stack.request("/functions/sleep").body["counts"]["running"] == 1, "it to run"
+        )
+        web = stack.running.pop("web")
+        web.send_signal(signal.SIGTERM)
+
+        assert waiting.result(20) == "slept"
+        assert web.wait(10) == 0
+
+
+def test_a_port_that_is_taken_is_one_clear_line(eyas_stack: Stack) -> None:
+    second = subprocess.run(
+        [sys.executable, "-m", "runtime.web"],
+        env=eyas_stack.process_environment | {"EYAS_LOG_DIR": str(eyas_stack.folder / "second")},
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=False,
+    )
+
+    assert second.returncode == 1
+    port = urlsplit(eyas_stack.url).port
+    assert f"cannot listen on 127.0.0.1 port {port}" in second.stdout
+    assert "set PORT or EYAS_HOST" in second.stdout
+    assert "Traceback" not in second.stdout + second.stderr
+    lines = (eyas_stack.folder / "second" / "web.log").read_text().splitlines()
+    assert json.loads(lines[-1])["event"] == "process.refused"
+
+
+@pytest.mark.parametrize("process", ["web", "worker", "broker", "flower"])
+def test_bad_settings_are_reported_together_and_without_a_traceback(process: str) -> None:
+    run = subprocess.run(
+        [sys.executable, "-m", f"runtime.{process}"],
+        env={"PATH": "", "PORT": "x", "EYAS_WORKERS": "0"},
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=False,
+    )
+
+    assert run.returncode == 1
+    assert run.stderr.splitlines() == [
+        "eyas: PORT='x': expected a port number from 1 to 65535",
+        "eyas: EYAS_WORKERS='0': expected a whole number from 1",
+    ]
