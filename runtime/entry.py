@@ -17,6 +17,13 @@ from runtime.errors import DefinitionError, SettingsError
 from runtime.registry import Registry
 from runtime.settings import Settings
 
+# Celery prefers these to what it is told, even when they were meant for another program.
+_CELERY_VARIABLES = (
+    "CELERY_BROKER_URL",
+    "CELERY_BROKER_READ_URL",
+    "CELERY_BROKER_WRITE_URL",
+    "CELERY_RESULT_BACKEND",
+)
 _FIRST_PAUSE_SECONDS = 0.02
 _LONGEST_PAUSE_SECONDS = 0.5
 
@@ -30,6 +37,8 @@ def prepare(process: str, *, quiet: Mapping[str, int] | None = None) -> Settings
             print(f"eyas: {problem}", file=sys.stderr)  # noqa: T201  there are no logs yet
         sys.exit(1)
     logs.configure(process, settings, quiet=quiet or {})
+    for variable in _CELERY_VARIABLES:
+        os.environ.pop(variable, None)
     json_text.limit_integer_digits(settings.max_integer_digits)
     return settings
 

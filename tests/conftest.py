@@ -14,6 +14,9 @@ def sample_stack() -> Iterator[Stack]:
     """A private stack that runs the functions which misbehave."""
     environment = {
         "EYAS_WORKERS": "2",
+        # Somebody else's: Celery would prefer it to ours.
+        "CELERY_BROKER_URL": "redis://127.0.0.1:9/0",
+        "CELERY_RESULT_BACKEND": "redis://127.0.0.1:9/0",
         "EYAS_MAX_PAYLOAD_BYTES": "100000",
         "EYAS_MAX_WAITED_PAYLOAD_BYTES": "200000",
         "EYAS_MAX_RESULT_BYTES": "300000",

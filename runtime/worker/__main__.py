@@ -5,6 +5,7 @@ import sys
 import warnings
 from typing import Any
 
+import structlog
 from celery import signals
 from celery.exceptions import SecurityWarning
 
@@ -15,6 +16,10 @@ from runtime.worker.app import QUIET_LOGGERS, create_celery, create_worker
 
 def _keep_own_logging(**_: Any) -> None:
     """Stand in for Celery's log set-up: any receiver of its signal replaces it."""
+
+
+def _log_stopping(how: str, **_: Any) -> None:
+    structlog.get_logger("worker").info("worker.stopping", how=how.lower())
 
 
 def _leave_process_group(**_: Any) -> None:
@@ -32,6 +37,7 @@ def main() -> None:
     # Celery warns root of pickle, which this application does not accept: JSON only.
     warnings.filterwarnings("ignore", category=SecurityWarning)
     signals.setup_logging.connect(_keep_own_logging, weak=False)
+    signals.worker_shutting_down.connect(_log_stopping, weak=False)
     signals.worker_process_init.connect(_leave_process_group, weak=False)
     app = create_celery(registry=registry, settings=settings, store=Store(url))
     name = os.environ.get("SUPERVISOR_PROCESS_NAME") or os.environ.get(
@@ -39,6 +45,7 @@ def main() -> None:
     )
     worker = create_worker(app, name=name)
     worker.start()
+    structlog.get_logger("worker").info("worker.stopped", code=worker.exitcode)
     sys.exit(worker.exitcode)
 
 
