@@ -12,7 +12,7 @@ from runtime.settings import Settings
 from runtime.store import Store
 from runtime.worker import serializer
 from runtime.worker.backend import RecordBackend
-from runtime.worker.steps import LEASE_SECONDS, LeaseRenewal, SignOfLife
+from runtime.worker.steps import LEASE_SECONDS, EventsTogether, LeaseRenewal, SignOfLife
 from runtime.worker.task import FunctionTask
 
 
@@ -70,7 +70,7 @@ def create_celery(*, registry: Registry, settings: Settings, store: Store) -> Ey
             "health_check_interval": 10,
         },
     )
-    app.steps["consumer"].update({SignOfLife, LeaseRenewal})
+    app.steps["consumer"].update({SignOfLife, LeaseRenewal, EventsTogether})
     for function in registry.values():
         app.register_task(FunctionTask(function, store=store, settings=settings))
     return app

@@ -1,4 +1,4 @@
-"""What the worker's parent process does beside passing messages: signs of life, and leases."""
+"""What the worker's parent process does beside passing messages: signs of life, leases, events."""
 
 import time
 from typing import Any
@@ -15,6 +15,7 @@ _SIGN_SECONDS = 1.0
 _SIGN_LAPSES_SECONDS = 4.0
 LEASE_SECONDS = 6
 _RENEW_SECONDS = 1.5
+_EVENTS_SECONDS = 0.25
 
 
 class SignOfLife(bootsteps.StartStopStep):  # type: ignore[misc]
@@ -83,3 +84,35 @@ class LeaseRenewal(bootsteps.StartStopStep):  # type: ignore[misc]
         except channel.connection_errors as error:
             # The consumer notices the lost connection by itself and connects again.
             _log.debug("lease.renewal_failed", reason=str(error))
+
+
+class EventsTogether(bootsteps.StartStopStep):  # type: ignore[misc]
+    """Sends the events that Flower shows four times a second, or 24 at once.
+
+    Celery would send those of each turn of its loop by themselves. Measured under load, that took
+    a third of the time of this process, which every message has to pass.
+    """
+
+    requires = ("celery.worker.consumer.tasks:Tasks",)
+
+    def __init__(self, consumer: Any, **_: Any) -> None:
+        self._timer: Any = None
+        super().__init__(consumer)
+
+    def start(self, consumer: Any) -> None:
+        consumer.event_dispatcher.on_send_buffered = None
+        self._timer = consumer.timer.call_repeatedly(_EVENTS_SECONDS, self._send, (consumer,))
+
+    def stop(self, _consumer: Any) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    @staticmethod
+    def _send(consumer: Any) -> None:
+        dispatcher = consumer.event_dispatcher
+        try:
+            dispatcher.flush()
+        except dispatcher.connection.connection_errors as error:
+            # They are kept, and sent after the consumer has connected again.
+            _log.debug("events.not_sent", reason=str(error))
