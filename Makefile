@@ -33,7 +33,7 @@ $(DEV_READY): requirements/dev.txt $(RUNTIME_READY)
 	@touch $@
 
 start: $(RUNTIME_READY) ## run everything here, under honcho; Ctrl-C stops it
-	@honcho start --port $(PORT)
+	@trap : INT; honcho start --port $(PORT); code=$$?; [ $$code -eq 130 ] || exit $$code
 
 supervised: $(RUNTIME_READY) ## run everything under supervisord, in the foreground
 	@PORT=$(PORT) supervisord --nodaemon --configuration supervisord.conf

@@ -88,7 +88,8 @@ def encode(value: Any) -> bytes:
     except RecursionError:
         raise NotJSONError("the value is nested too deeply, or contains itself") from None
     except (TypeError, ValueError, OverflowError) as error:
-        raise NotJSONError(str(error)) from error
+        reason = _too_many_digits() if _is_about_digits(error) else str(error)
+        raise NotJSONError(reason) from error
     # msgspec writes NaN and infinities as null. Only a text with a null in it can hide one.
     if b"null" in raw:
         _refuse_non_finite(msgspec.to_builtins(value))
@@ -112,10 +113,18 @@ def _decode_with_long_integers(raw: bytes) -> Any:
     except json.JSONDecodeError as error:
         raise MalformedJSONError(error.msg, line=error.lineno, column=error.colno) from None
     except ValueError as error:
-        if "digits" not in str(error):
+        if not _is_about_digits(error):
             raise
-        limit = sys.get_int_max_str_digits()
-        raise _located(raw, f"an integer has more than {limit} digits", 0) from None
+        raise _located(raw, _too_many_digits(), 0) from None
+
+
+def _is_about_digits(error: Exception) -> bool:
+    return isinstance(error, ValueError) and "digits" in str(error)
+
+
+def _too_many_digits() -> str:
+    limit = sys.get_int_max_str_digits()
+    return f"an integer has more than {limit} digits (EYAS_MAX_INTEGER_DIGITS)"
 
 
 def _refuse_constant(name: str) -> NoReturn:

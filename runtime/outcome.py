@@ -9,6 +9,11 @@ from typing import Any, Self
 _RUNTIME_DIR = str(Path(__file__).parent) + os.sep
 
 
+def traceback_text(error: BaseException) -> str:
+    """Return the traceback of what a handler raised, without the frames of the runtime above it."""
+    return "".join(_described(error).format())
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FunctionError:
     """What a handler did wrong, as a value.
@@ -26,14 +31,11 @@ class FunctionError:
     @classmethod
     def from_exception(cls, error: BaseException) -> Self:
         """Describe what a handler raised, without the frames of the runtime above it."""
-        described = traceback.TracebackException.from_exception(error)
-        frames = list(described.stack)
-        while frames and frames[0].filename.startswith(_RUNTIME_DIR):
-            del frames[0]
+        described = _described(error)
         return cls(
             type=type(error).__name__,
             message=str(described),
-            stack_trace=tuple(traceback.format_list(frames)),
+            stack_trace=tuple(traceback.format_list(described.stack)),
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -43,3 +45,15 @@ class FunctionError:
             "message": self.message,
             "stack_trace": list(self.stack_trace),
         }
+
+
+def _described(error: BaseException) -> traceback.TracebackException:
+    described = traceback.TracebackException.from_exception(error)
+    frames = list(described.stack)
+    while frames and frames[0].filename.startswith(_RUNTIME_DIR):
+        del frames[0]
+    # billiard replaces sys.exit in the processes of its pools.
+    while frames and f"{os.sep}billiard{os.sep}" in frames[-1].filename:
+        del frames[-1]
+    described.stack = traceback.StackSummary.from_list(frames)
+    return described

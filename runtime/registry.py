@@ -1,13 +1,14 @@
 """The functions of one folder, found by importing its modules."""
 
 import importlib
+import importlib.machinery
 import importlib.util
 import sys
 import traceback
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import MappingProxyType
+from types import MappingProxyType, ModuleType
 from typing import Any, Self
 
 from runtime.errors import DefinitionError, UnknownFunctionError
@@ -113,18 +114,40 @@ def _make_importable(folder: Path) -> None:
             f"{folder.name!r} cannot be imported as a package: "
             "a functions folder is named like a Python module"
         )
-    parent = str(folder.parent)
-    if parent not in sys.path:
-        sys.path.insert(0, parent)
     importlib.invalidate_caches()
-    spec = importlib.util.find_spec(folder.name)
-    places = list(spec.submodule_search_locations or ()) if spec else []
-    if str(folder) not in [str(Path(place).resolve()) for place in places]:
-        taken = places[0] if places else (spec.origin if spec else "nothing")
+    loaded = sys.modules.get(folder.name)
+    if loaded is None and folder.name not in sys.stdlib_module_names:
+        _load_package(folder)
+    elif str(folder) not in [str(Path(place).resolve()) for place in _places_of(loaded)]:
         raise DefinitionError(
             f"the functions folder {folder} is hidden by another module of the same name "
-            f"({taken}): rename it"
+            f"({getattr(loaded, '__file__', None) or 'of the standard library'}): rename it"
         )
+
+
+def _places_of(module: ModuleType | None) -> Iterable[str]:
+    return getattr(module, "__path__", ())
+
+
+def _load_package(folder: Path) -> None:
+    """Make exactly this folder the package of its name, whatever else on `sys.path` has it."""
+    file = folder / "__init__.py"
+    spec = importlib.util.spec_from_file_location(
+        folder.name, file if file.is_file() else None, submodule_search_locations=[str(folder)]
+    ) or importlib.machinery.ModuleSpec(folder.name, None, is_package=True)
+    spec.submodule_search_locations = [str(folder)]
+    package = importlib.util.module_from_spec(spec)
+    sys.modules[folder.name] = package
+    if spec.loader is not None:
+        try:
+            spec.loader.exec_module(package)
+        except BaseException as error:
+            del sys.modules[folder.name]
+            if isinstance(error, KeyboardInterrupt):
+                raise
+            raise DefinitionError(
+                f"{file} cannot be imported: {type(error).__name__}: {error}"
+            ) from error
 
 
 def _functions_of(module_name: str) -> Iterator[Function[..., Any]]:

@@ -36,13 +36,6 @@ def _positive(text: str) -> int:
     return number
 
 
-def _seconds(text: str) -> float:
-    number = float(text)
-    if not 0 < number < float("inf"):
-        raise ValueError
-    return number
-
-
 def _redis_url(text: str) -> str:
     if not text.startswith(("redis://", "rediss://")):
         raise ValueError
@@ -194,9 +187,9 @@ FIELDS = (
     Field(
         name="max_wait_seconds",
         variable="EYAS_MAX_WAIT_SECONDS",
-        parse=_seconds,
+        parse=_positive,
         default="60",
-        expected="a number of seconds above 0",
+        expected="a whole number of seconds from 1",
         meaning="the longest wait that `Prefer: wait=N` is granted",
     ),
     Field(
@@ -277,7 +270,7 @@ class Settings:
     log_max_bytes: int
     log_backups: int
     workers: int
-    max_wait_seconds: float
+    max_wait_seconds: int
     max_payload_bytes: int
     max_waited_payload_bytes: int
     max_result_bytes: int
@@ -296,7 +289,7 @@ class Settings:
         values: dict[str, Any] = {}
         for field in FIELDS:
             text = environment.get(field.variable, "").strip() or field.default
-            if field.variable == "PORT" and _is_honcho_default_port(environment):
+            if field.variable == "PORT" and _is_honchos_choice(environment):
                 text = field.default
             if text is None:
                 values[field.name] = None
@@ -333,8 +326,12 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def _is_honcho_default_port(environment: Mapping[str, str]) -> bool:
-    return "HONCHO_PROCESS_NAME" in environment and environment.get("PORT") == _HONCHO_DEFAULT_PORT
+def _is_honchos_choice(environment: Mapping[str, str]) -> bool:
+    name = environment.get("HONCHO_PROCESS_NAME")
+    if name is None:
+        return False
+    # Only web's PORT means web's port: the other processes are given one each, 100 apart.
+    return not name.startswith("web") or environment.get("PORT") == _HONCHO_DEFAULT_PORT
 
 
 def _contradictions(values: Mapping[str, Any]) -> list[str]:

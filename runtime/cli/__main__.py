@@ -64,7 +64,7 @@ def main() -> None:
     try:
         eyas(prog_name="eyas")
     except EyasError as error:
-        click.echo(f"eyas: {error}", err=True)
+        click.ClickException(str(error)).show()
         sys.exit(1)
 
 

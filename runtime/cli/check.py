@@ -6,10 +6,27 @@ import sys
 import click
 
 from runtime import json_text
-from runtime.errors import EyasError, SettingsError
+from runtime.cli import common
+from runtime.errors import BrokerUnavailableError, EyasError, SettingsError
 from runtime.registry import Registry
 from runtime.settings import Settings
-from runtime.store import is_reachable
+from runtime.store import Store, steps
+
+
+def _stack(settings: Settings) -> str:
+    store = Store(settings.broker_url, reply_seconds=1.0)
+    try:
+        workers = store.run(steps.count_workers())
+    except BrokerUnavailableError:
+        return "not running: the broker does not answer"
+    finally:
+        store.close()
+    try:
+        web = f"web answers at {settings.web_url}"
+        common.request(settings.web_url, "/healthz")
+    except click.ClickException:
+        web = f"no web at {settings.web_url}"
+    return f"the broker answers, {workers} worker(s) take messages, {web}"
 
 
 @click.command()
@@ -37,10 +54,7 @@ def check() -> None:
         problems += 1
         click.echo(f"failed     {failed.module} ({failed.path}): {failed.error}")
         click.echo("\n".join("  " + line for line in failed.traceback.splitlines()))
-    running = is_reachable(settings.broker_url)
-    click.echo(
-        f"broker     {'answers' if running else 'does not answer (the stack is not running)'}"
-    )
+    click.echo(f"stack      {_stack(settings)}")
     if problems:
         click.echo(f"{problems} module(s) failed; the other functions run.", err=True)
         sys.exit(1)

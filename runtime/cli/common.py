@@ -20,7 +20,7 @@ url_option = click.option(
     "--url",
     envvar="EYAS_URL",
     metavar="URL",
-    help="Where the stack listens.  [default: http://127.0.0.1:8000, or as HOST and PORT are set]",
+    help="Where the stack listens.  [default: http://127.0.0.1:8000, or as EYAS_HOST and PORT say]",
 )
 
 

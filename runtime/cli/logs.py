@@ -105,7 +105,9 @@ def logs(
             records = follow(log_dir, filter=wanted, stop=_ReaderGone())
         else:
             records = read(log_dir, filter=wanted)
-        _print(records, is_json=is_json)
+        printed_count = _print(records, is_json=is_json)
+        if identifier and not printed_count and not is_following:
+            raise click.ClickException(f"no line in {log_dir} has the id {identifier!r}")
     except SettingsError as error:
         raise click.ClickException("; ".join(error.problems)) from error
     except EyasError as error:
@@ -134,11 +136,13 @@ class _ReaderGone:
         return bool(poller.poll(timeout * 1000))
 
 
-def _print(records: Iterator[LogRecord], *, is_json: bool) -> None:
+def _print(records: Iterator[LogRecord], *, is_json: bool) -> int:
+    """Print log records as they come, and return how many there were."""
+    count = 0
     output = sys.stdout.buffer
     has_colors = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
     day = datetime.now().astimezone().date()
-    for record in records:
+    for count, record in enumerate(records, start=1):  # noqa: B007  the last one is returned
         if is_json:
             text = record.line
         else:
@@ -147,6 +151,7 @@ def _print(records: Iterator[LogRecord], *, is_json: bool) -> None:
             text = shown.encode(sys.stdout.encoding or "utf-8", "backslashreplace")
         output.write(text + b"\n")
         output.flush()
+    return count
 
 
 def _heading(record: LogRecord, day: date) -> tuple[date, str]:

@@ -11,16 +11,16 @@ from runtime.logs.render import render
 class Console:
     """Writes rendered lines to `stream`, each at once and whole. Never raises."""
 
-    def __init__(self, stream: TextIO, *, has_colors: bool) -> None:
+    def __init__(self, stream: TextIO, *, has_colors: bool, has_process: bool) -> None:
         self._stream = stream
         self._has_colors = has_colors
+        self._has_process = has_process
         self._lock = threading.RLock()
         forks.register(self)
 
     def write(self, line: Mapping[str, Any]) -> None:
         """Write one line, given as its JSON object."""
-        # honcho and supervisord say which process it is: the column would be there twice.
-        text = render(line, has_colors=self._has_colors, has_process=False) + "\n"
+        text = render(line, has_colors=self._has_colors, has_process=self._has_process) + "\n"
         with self._lock:
             try:
                 self._write(text)

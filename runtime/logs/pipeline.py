@@ -32,11 +32,16 @@ class Pipeline:
         sink: FileSink,
         console: TextIO | None,
         has_colors: bool,
+        has_process: bool,
     ) -> None:
         self._process = process
         self._instance = instance
         self._sink = sink
-        self._console = None if console is None else Console(console, has_colors=has_colors)
+        self._console = (
+            None
+            if console is None
+            else Console(console, has_colors=has_colors, has_process=has_process)
+        )
 
     def emit(
         self,

@@ -80,6 +80,8 @@ def configure(
         sink=sink,
         console=stream,
         has_colors=_has_colors(stream, environment),
+        # honcho says in front of each line which process it is; supervisord does not.
+        has_process="HONCHO_PROCESS_NAME" not in environment,
     )
     root = logging.getLogger()
     _before = _Before(

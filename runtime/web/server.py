@@ -51,15 +51,19 @@ def _resolve(settings: Settings) -> Any:
         raise AddressInUseError(f"EYAS_HOST={settings.host!r}: {error.strerror}") from error
 
 
-def _with_known_version(app: Any) -> Any:
-    """Call HTTP 1.0 what falcon knows it by: granian says "1", and falcon answers 500 to that.
+def _adapted(app: Any) -> Any:
+    """Say to falcon what it understands.
 
-    https://asgi.readthedocs.io/en/latest/specs/www.html#http-connection-scope has "1.0".
+    granian calls HTTP 1.0 "1", which falcon answers with 500; ASGI has "1.0"
+    (https://asgi.readthedocs.io/en/latest/specs/www.html#http-connection-scope). HEAD is GET whose
+    body the server leaves out (RFC 9110, section 9.3.2).
     """
 
     def call(scope: dict[str, Any], receive: Any, send: Any) -> Any:
         if scope.get("http_version") == "1":
             scope = scope | {"http_version": "1.0"}
+        if scope.get("method") == "HEAD":
+            scope = scope | {"method": "GET"}
         return app(scope, receive, send)
 
     return call
@@ -69,7 +73,7 @@ async def serve(app: Any, settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT; requests that are under way are finished."""
     address = _resolve(settings)[4][0]
     server = Server(
-        _with_known_version(app),
+        _adapted(app),
         address=address,
         port=settings.port,
         interface=Interfaces.ASGI,

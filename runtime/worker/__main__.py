@@ -1,17 +1,20 @@
 """`python -m runtime.worker`: the worker process, and its pool of processes that run handlers."""
 
+import logging
 import os
 import sys
 import warnings
 from typing import Any
 
 import structlog
+from billiard import pool
 from celery import signals
-from celery.exceptions import SecurityWarning
+from celery.exceptions import CPendingDeprecationWarning, SecurityWarning
 
 from runtime import entry
 from runtime.store import Store, is_reachable
-from runtime.worker.app import QUIET_LOGGERS, create_celery, create_worker
+from runtime.worker.app import create_celery, create_worker
+from runtime.worker.quiet import QUIET_LOGGERS, without_bodies
 
 
 def _keep_own_logging(**_: Any) -> None:
@@ -36,6 +39,12 @@ def main() -> None:
     entry.wait_until(lambda: is_reachable(url), waiting_for="the broker")
     # Celery warns root of pickle, which this application does not accept: JSON only.
     warnings.filterwarnings("ignore", category=SecurityWarning)
+    # At every lost connection, about a setting that is chosen on purpose.
+    warnings.filterwarnings("ignore", category=CPendingDeprecationWarning)
+    logging.getLogger("celery.worker.consumer.consumer").addFilter(without_bodies)
+    # A pool process that ends waits for its parent to have read everything it said, and on a busy
+    # machine misses that: up to 30 s. Outcomes are stored before they are told.
+    pool.GUARANTEE_MESSAGE_CONSUMPTION_RETRY_LIMIT = 20
     signals.setup_logging.connect(_keep_own_logging, weak=False)
     signals.worker_shutting_down.connect(_log_stopping, weak=False)
     signals.worker_process_init.connect(_leave_process_group, weak=False)

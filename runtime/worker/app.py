@@ -1,6 +1,5 @@
 """The Celery application: every function a task of the same name."""
 
-import logging
 import socket
 from typing import Any
 
@@ -88,11 +87,3 @@ def create_worker(app: EyasCelery, *, name: str) -> Any:
         loglevel="INFO",
         quiet=True,
     )
-
-
-QUIET_LOGGERS = {
-    # Their lines repeat what ours say, results included.
-    "celery.worker.strategy": logging.WARNING,
-    "celery.app.trace": logging.CRITICAL,
-    "celery.worker.request": logging.CRITICAL,
-}

@@ -97,7 +97,7 @@ class RecordBackend(RedisBackend):  # type: ignore[misc]
             function=task.name,
             status=status,
             error=error,
-            traceback=traceback,
+            traceback=getattr(request, "traceback_text", None) or traceback,
         )
         return result
 
@@ -129,7 +129,8 @@ def _log_attempt(
     traceback: Any,
 ) -> None:
     if finished is None:
-        _log.warning(
+        # Celery also reports the lost process of an attempt that it has stopped itself.
+        _log.debug(
             "attempt.stale",
             invocation_id=invocation_id,
             function=function,

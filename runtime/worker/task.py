@@ -14,7 +14,7 @@ from runtime.context import Context
 from runtime.errors import EyasError, InvalidPayloadError
 from runtime.function import Function
 from runtime.invocation import Invocation
-from runtime.outcome import FunctionError
+from runtime.outcome import FunctionError, traceback_text
 from runtime.settings import Settings
 from runtime.store import Store, steps
 from runtime.worker.output import LineLog
@@ -62,6 +62,7 @@ class FunctionTask(celery.Task):  # type: ignore[misc]
             # Whatever a handler raises ends its attempt, SystemExit included.
             except BaseException as error:
                 request.function_error = _describe(error)
+                request.traceback_text = traceback_text(error)
                 if isinstance(error, Exception):
                     raise
                 raise RuntimeError(f"{type(error).__name__}: {error}") from error

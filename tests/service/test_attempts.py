@@ -31,6 +31,8 @@ def test_a_handler_is_stopped_at_its_timeout(sample_stack: Stack, name: str) -> 
     assert error["type"] == "Timeout"
     assert "stopped after 1.0 seconds" in error["message"]
     assert error["http_status"] == 504
+    warned = [r for r in log_lines(sample_stack, "worker") if r["level"] == "warning"]
+    assert "attempt.stale" not in [r["event"] for r in warned]
     assert sample_stack.invoke("sleep", {"seconds": 0}) == "slept"
 
 
@@ -130,6 +132,8 @@ def test_a_failed_attempts_line_has_the_traceback(sample_stack: Stack) -> None:
     assert attempt["error_type"] == "OrderError"
     assert "for the log" in attempt["exception"]
     assert "in _raise" in attempt["exception"]
+    assert "in _attempt" not in attempt["exception"], "frames of the runtime"
+    assert "celery" not in attempt["exception"]
 
 
 def test_no_log_holds_a_payload_or_a_result(sample_stack: Stack) -> None:

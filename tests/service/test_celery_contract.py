@@ -121,6 +121,18 @@ def test_a_revoked_task_is_cancelled(client: celery.Celery, sample_stack: Stack)
         late.get(timeout=20)
 
 
+def test_an_unknown_task_fails_and_its_payload_stays_out_of_the_logs(
+    client: celery.Celery, sample_stack: Stack
+) -> None:
+    result = client.send_task("nowhere", kwargs={"password": "battery-staple"})
+
+    with pytest.raises(celery.exceptions.NotRegistered):
+        result.get(timeout=20)
+    text = (sample_stack.log_dir / "worker.log").read_text(encoding="utf-8")
+    assert "a message names a task that is no function: 'nowhere'" in text
+    assert "battery-staple" not in text
+
+
 def test_our_message_is_what_celery_publishes(broker: Stack) -> None:
     @function(name="sample", timeout=30)
     def sample(number: int) -> int:

@@ -43,6 +43,14 @@ def test_http_1_0_is_served(eyas_stack: Stack) -> None:
     assert answer.endswith(b'"pong!"')
 
 
+def test_head_is_get_without_a_body(eyas_stack: Stack) -> None:
+    answer = eyas_stack.request("/ping", method="HEAD")
+
+    assert (answer.status, answer.raw) == (200, b"")
+    assert answer.headers["content-length"] == "7"
+    assert eyas_stack.request("/create", method="HEAD").status == 405
+
+
 def test_a_body_that_ends_too_early_is_not_taken_for_a_payload(eyas_stack: Stack) -> None:
     head = (
         b"POST /functions/echo HTTP/1.1\r\nHost: localhost\r\n"

@@ -17,7 +17,7 @@ def test_the_defaults_load_the_local_stack() -> None:
     assert options.workload.ends_after_seconds == 17
     assert (options.users, options.processes) == (16, 1)
     assert options.thresholds.max_failures == 0
-    assert options.thresholds.drain_seconds == 120
+    assert options.thresholds.drain_seconds == 300
 
 
 def test_the_environment_names_another_stack_and_the_option_wins() -> None:

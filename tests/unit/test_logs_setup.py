@@ -258,7 +258,7 @@ def test_the_console_has_the_same_lines_for_people(logged: Logged) -> None:
     foreign.warning("theirs")
     ours, theirs = logged.console.getvalue().splitlines()
     assert re.fullmatch(
-        r"\d\d:\d\d:\d\d\.\d{3}  info      invocation\.accepted  fib  attempt=1", ours
+        r"\d\d:\d\d:\d\d\.\d{3}  web        info      invocation\.accepted  fib  attempt=1", ours
     )
     assert theirs.endswith("warning   theirs")
 

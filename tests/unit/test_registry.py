@@ -1,4 +1,5 @@
 import itertools
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -88,15 +89,38 @@ def test_a_missing_folder_is_named(tmp_path: Path) -> None:
         Registry.discover(tmp_path / "nowhere")
 
 
+def test_a_folder_elsewhere_may_have_the_name_of_an_installed_one(tmp_path: Path) -> None:
+    folder = tmp_path / "functions"
+    folder.mkdir()
+    (folder / "elsewhere.py").write_text(GOOD.format(name="elsewhere"))
+    (folder / "_shared.py").write_text("")
+    (folder / "sharing.py").write_text("import functions._shared\n" + GOOD.format(name="shares"))
+
+    listed = subprocess.run(
+        [sys.executable, "-m", "runtime.cli", "list"],
+        env={"EYAS_FUNCTIONS_DIR": str(folder)},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=20,
+    )
+
+    assert listed.stdout.split() == ["elsewhere", "shares"]
+    assert listed.stderr == ""
+
+
+def test_a_folder_that_cannot_be_imported_is_named(write: Write) -> None:
+    folder = write(__init__="1 / 0")
+
+    with pytest.raises(DefinitionError, match=r"__init__\.py cannot be imported: ZeroDivision"):
+        Registry.discover(folder)
+
+
 def test_a_folder_that_another_module_hides_is_refused(tmp_path: Path) -> None:
     folder = tmp_path / "json"
     folder.mkdir()
-    before = list(sys.path)
-    try:
-        with pytest.raises(DefinitionError, match="hidden by another module"):
-            Registry.discover(folder)
-    finally:
-        sys.path[:] = before
+    with pytest.raises(DefinitionError, match="hidden by another module"):
+        Registry.discover(folder)
 
 
 def test_unknown_names_are_answered_with_those_that_exist() -> None:

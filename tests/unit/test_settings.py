@@ -65,6 +65,12 @@ def test_honchos_untouched_default_port_counts_as_unset() -> None:
     assert Settings.from_environment({"PORT": "5000"}).port == 5000
 
 
+def test_a_port_that_honcho_gives_to_another_process_than_web_is_not_webs() -> None:
+    worker = {"HONCHO_PROCESS_NAME": "worker.1", "PORT": "6390"}
+
+    assert Settings.from_environment(worker).port == 8000
+
+
 @pytest.mark.parametrize(
     ("host", "expected"),
     [
