@@ -86,7 +86,7 @@ def test_malformed_text_is_located(raw: bytes, line: int, column: int) -> None:
         {"a": None, "b": {math.nan}},
         object(),
         {1j: 2},
-        "\ud800",
+        pytest.param("\ud800", id="surrogate"),
     ],
 )
 def test_what_json_cannot_hold_is_refused(value: Any) -> None:
