@@ -149,12 +149,12 @@ class ForeignHandler(logging.Handler):
         """Have no lock: the pipeline has its own, which survive a fork."""
         self.lock = None
 
-    def handle(self, record: logging.LogRecord) -> bool | logging.LogRecord:
-        """Emit a record that passes the filters. (From Python 3.13 on, the base needs a lock.)"""
-        passed = self.filter(record)
+    def handle(self, record: logging.LogRecord) -> bool:
+        """Emit a record that passes the filters; from Python 3.13 on, the base needs a lock."""
+        passed: Any = self.filter(record)  # from Python 3.12 on, perhaps another record
         if passed:
             self.emit(record if passed is True else passed)
-        return passed
+        return bool(passed)
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write the record with its `extra`, its exception and the bound context variables."""
