@@ -1,7 +1,7 @@
 """What the worker's parent process does beside passing messages: signs of life, leases, events."""
 
 import time
-from typing import Any
+from typing import Any, ClassVar
 
 import structlog
 from celery import bootsteps
@@ -11,36 +11,52 @@ from runtime.store import steps
 
 _log = structlog.get_logger("worker")
 
-_SIGN_SECONDS = 1.0
-_SIGN_LAPSES_SECONDS = 4.0
 LEASE_SECONDS = 6
-_RENEW_SECONDS = 1.5
-_EVENTS_SECONDS = 0.25
+_SIGN_LAPSES_SECONDS = 4.0
 
 
-class SignOfLife(bootsteps.StartStopStep):  # type: ignore[misc]
-    """Tells the broker, while this worker consumes, that it does: `/readyz` looks there."""
+class _Periodic(bootsteps.StartStopStep):  # type: ignore[misc]
+    """Does something again and again, in the consumer's loop, while it consumes."""
 
     requires = ("celery.worker.consumer.tasks:Tasks",)
+    every_seconds: ClassVar[float]
 
     def __init__(self, consumer: Any, **_: Any) -> None:
         self._timer: Any = None
         super().__init__(consumer)
 
     def start(self, consumer: Any) -> None:
-        self._give(consumer, _SIGN_LAPSES_SECONDS)
-        _log.info("worker.ready", worker=consumer.hostname)
-        self._timer = consumer.timer.call_repeatedly(
-            _SIGN_SECONDS, self._give, (consumer, _SIGN_LAPSES_SECONDS)
-        )
+        self._timer = consumer.timer.call_repeatedly(self.every_seconds, self.act, (consumer,))
 
     def stop(self, consumer: Any) -> None:
+        del consumer
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-            self._give(consumer, 0)
 
-    def _give(self, consumer: Any, lapses_after_seconds: float) -> None:
+    def act(self, consumer: Any) -> None:
+        raise NotImplementedError
+
+
+class SignOfLife(_Periodic):
+    """Tells the broker, while this worker consumes, that it does: `/readyz` looks there."""
+
+    every_seconds = 1.0
+
+    def start(self, consumer: Any) -> None:
+        self.act(consumer)
+        _log.info("worker.ready", worker=consumer.hostname)
+        super().start(consumer)
+
+    def stop(self, consumer: Any) -> None:
+        super().stop(consumer)
+        self._give(consumer, lapses_after_seconds=0)
+
+    def act(self, consumer: Any) -> None:
+        self._give(consumer, lapses_after_seconds=_SIGN_LAPSES_SECONDS)
+
+    @staticmethod
+    def _give(consumer: Any, *, lapses_after_seconds: float) -> None:
         step = steps.sign_of_life(consumer.hostname, lapses_after_seconds=lapses_after_seconds)
         try:
             consumer.app.eyas_store.run(step)
@@ -48,7 +64,7 @@ class SignOfLife(bootsteps.StartStopStep):  # type: ignore[misc]
             _log.debug("worker.sign_failed", reason=str(error))
 
 
-class LeaseRenewal(bootsteps.StartStopStep):  # type: ignore[misc]
+class LeaseRenewal(_Periodic):
     """Renews the lease of every message that this worker holds.
 
     kombu redelivers a message when its visibility timeout has passed since it was claimed, even if
@@ -56,28 +72,15 @@ class LeaseRenewal(bootsteps.StartStopStep):  # type: ignore[misc]
     when the worker is gone, and then at once.
     """
 
-    requires = ("celery.worker.consumer.tasks:Tasks",)
+    every_seconds = 1.5
 
-    def __init__(self, consumer: Any, **_: Any) -> None:
-        self._timer: Any = None
-        super().__init__(consumer)
-
-    def start(self, consumer: Any) -> None:
-        self._timer = consumer.timer.call_repeatedly(_RENEW_SECONDS, self._renew, (consumer,))
-
-    def stop(self, _consumer: Any) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-
-    @staticmethod
-    def _renew(consumer: Any) -> None:
-        qos = consumer.task_consumer.channel.qos
+    def act(self, consumer: Any) -> None:
+        channel = consumer.task_consumer.channel
+        qos = channel.qos
         now = time.time()
         held = {tag: now for tag in qos._delivered if tag not in qos._dirty}  # noqa: SLF001
         if not held:
             return
-        channel = consumer.task_consumer.channel
         try:
             with channel.conn_or_acquire() as client:
                 client.zadd(channel.unacked_index_key, held, xx=True)
@@ -86,30 +89,20 @@ class LeaseRenewal(bootsteps.StartStopStep):  # type: ignore[misc]
             _log.debug("lease.renewal_failed", reason=str(error))
 
 
-class EventsTogether(bootsteps.StartStopStep):  # type: ignore[misc]
+class EventsTogether(_Periodic):
     """Sends the events that Flower shows four times a second, or 24 at once.
 
     Celery would send those of each turn of its loop by themselves. Measured under load, that took
     a third of the time of this process, which every message has to pass.
     """
 
-    requires = ("celery.worker.consumer.tasks:Tasks",)
-
-    def __init__(self, consumer: Any, **_: Any) -> None:
-        self._timer: Any = None
-        super().__init__(consumer)
+    every_seconds = 0.25
 
     def start(self, consumer: Any) -> None:
         consumer.event_dispatcher.on_send_buffered = None
-        self._timer = consumer.timer.call_repeatedly(_EVENTS_SECONDS, self._send, (consumer,))
+        super().start(consumer)
 
-    def stop(self, _consumer: Any) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-
-    @staticmethod
-    def _send(consumer: Any) -> None:
+    def act(self, consumer: Any) -> None:
         dispatcher = consumer.event_dispatcher
         try:
             dispatcher.flush()
