@@ -22,7 +22,7 @@ _BRACKET = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
 _INTEGER_OUT_OF_RANGE = "Integer value out of range"
 
 
-MAX_NESTING = 500
+MAX_NESTING = 100
 MAX_INTEGER_DIGITS = 100_000
 """Default of `EYAS_MAX_INTEGER_DIGITS`."""
 
@@ -48,7 +48,7 @@ def decode(raw: bytes) -> Any:
     except msgspec.ValidationError as error:
         if is_integer_out_of_range(error):
             return _decode_with_long_integers(raw)
-        raise
+        raise _located(raw, str(error), 0) from None  # a number that no float can hold
     except msgspec.DecodeError as error:
         raise _malformed(raw, str(error)) from None
     except UnicodeDecodeError as error:
@@ -57,18 +57,19 @@ def decode(raw: bytes) -> Any:
         raise _located(raw, "nested too deeply", 0) from None
 
 
-def check_nesting(raw: bytes) -> None:
-    """Raise `MalformedJSONError` if arrays and objects are nested deeper than `MAX_NESTING`.
+def check_nesting(raw: bytes, *, deepest: int = MAX_NESTING) -> None:
+    """Raise `MalformedJSONError` if arrays and objects are nested deeper than so many levels.
 
-    Whoever reads the text later, with less of the interpreter's stack left, then can.
+    Everybody who handles the text later then can, Celery's pickling of it included, which gives up
+    below 500 levels.
     """
-    if raw.count(b"[") + raw.count(b"{") <= MAX_NESTING:
+    if raw.count(b"[") + raw.count(b"{") <= deepest:
         return
     depth = 0
     for token in _BRACKET.finditer(raw):
         depth += {b"[": 1, b"{": 1, b"]": -1, b"}": -1}.get(token[0], 0)
-        if depth > MAX_NESTING:
-            raise _located(raw, f"nested deeper than {MAX_NESTING} levels", token.start())
+        if depth > deepest:
+            raise _located(raw, f"nested deeper than {deepest} levels", token.start())
 
 
 def is_integer_out_of_range(error: msgspec.ValidationError) -> bool:

@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+_MAX_CHARACTERS = 20_000
+_MAX_FRAMES = 100
 _RUNTIME_DIR = str(Path(__file__).parent) + os.sep
 
 
 def traceback_text(error: BaseException) -> str:
     """Return the traceback of what a handler raised, without the frames of the runtime above it."""
-    return "".join(_described(error).format())
+    return _text("".join(_described(error).format()))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,8 +36,10 @@ class FunctionError:
         described = _described(error)
         return cls(
             type=type(error).__name__,
-            message=str(described),
-            stack_trace=tuple(traceback.format_list(described.stack)),
+            message=_text(str(described)),
+            stack_trace=tuple(
+                _text(frame) for frame in traceback.format_list(described.stack[-_MAX_FRAMES:])
+            ),
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -45,6 +49,14 @@ class FunctionError:
             "message": self.message,
             "stack_trace": list(self.stack_trace),
         }
+
+
+def _text(text: str) -> str:
+    """Return a text that a record can hold: not endless, and without lone surrogates."""
+    if len(text) > _MAX_CHARACTERS:
+        half = _MAX_CHARACTERS // 2
+        text = f"{text[:half]} ... ({len(text)} characters) ... {text[-half:]}"
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _described(error: BaseException) -> traceback.TracebackException:

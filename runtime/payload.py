@@ -65,6 +65,10 @@ class PayloadType:
                 raise DefinitionError(
                     f"{where} takes *{name}: a payload has names only; use a list parameter"
                 )
+            elif name == "self":
+                raise DefinitionError(
+                    f"{where} has a parameter named self: methods are no handlers"
+                )
             elif parameter.kind is parameter.POSITIONAL_ONLY:
                 raise DefinitionError(f"{where} takes {name!r} by position only")
             else:
@@ -171,6 +175,8 @@ class PayloadType:
         if self.context_parameter is not None and self.context_parameter in unknown:
             detail = "the context is given by the runtime, not by the payload"
             problems.append(PayloadProblem(_pointer(self.context_parameter), detail))
+        elif self.accepts_unknown and "self" in unknown:  # Celery passes members by name as well
+            problems.append(PayloadProblem("/self", "a member of this name cannot be passed"))
         elif self.accepts_unknown:
             arguments.update(unknown)
         else:

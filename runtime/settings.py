@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
+from urllib.parse import urlsplit
 
 from runtime.errors import SettingsError
 from runtime.json_text import MAX_INTEGER_DIGITS
@@ -19,6 +20,7 @@ from runtime.json_text import MAX_INTEGER_DIGITS
 _HONCHO_DEFAULT_PORT = "5000"
 
 _HIGHEST_PORT = 65535
+_MOST_DIGITS = 1_000_000_000
 _LOG_LEVELS = ("debug", "info", "warning", "error")
 
 
@@ -37,9 +39,21 @@ def _positive(text: str) -> int:
 
 
 def _redis_url(text: str) -> str:
-    if not text.startswith(("redis://", "rediss://")):
+    url = urlsplit(text)
+    if url.scheme not in {"redis", "rediss"} or not url.hostname:
         raise ValueError
+    if url.port is not None:  # raises ValueError itself for what is no port number
+        _port(str(url.port))
+    if url.path.strip("/"):
+        int(url.path.strip("/"))
     return text
+
+
+def _digits(text: str) -> int:
+    number = _positive(text)
+    if number > _MOST_DIGITS:
+        raise ValueError
+    return number
 
 
 def _words(text: str) -> tuple[str, ...]:
@@ -93,7 +107,7 @@ FIELDS = (
         variable="REDIS_URL",
         parse=_redis_url,
         default=None,
-        expected="a redis:// or rediss:// URL",
+        expected="a URL such as redis://host:6379/0",
         meaning="unset: the embedded broker; set: that server, and no embedded broker is started",
     ),
     Field(
@@ -219,9 +233,9 @@ FIELDS = (
     Field(
         name="max_integer_digits",
         variable="EYAS_MAX_INTEGER_DIGITS",
-        parse=_positive,
+        parse=_digits,
         default=str(MAX_INTEGER_DIGITS),
-        expected="a whole number from 1",
+        expected="a whole number from 1 to 1000000000",
         meaning="the longest integer, in decimal digits, in a payload or result; "
         "converting one takes time that grows with the square of its length",
     ),

@@ -5,6 +5,7 @@ import os
 import urllib.error
 import urllib.request
 from dataclasses import dataclass
+from http.client import HTTPException
 from typing import Any
 
 import click
@@ -56,15 +57,17 @@ def request(
     headers = {"Content-Type": "application/json"}
     if wait_seconds is not None:
         headers["Prefer"] = f"wait={wait_seconds}"
-    sent = urllib.request.Request(base + path, data=body, headers=headers)  # noqa: S310  checked
     timeout = _ANSWER_SECONDS + (wait_seconds or 0)
     try:
+        sent = urllib.request.Request(base + path, data=body, headers=headers)  # noqa: S310  checked
         with urllib.request.urlopen(sent, timeout=timeout) as answer:  # noqa: S310  checked above
             return _answer(base, answer.status, answer.read())
     except urllib.error.HTTPError as error:
         with error:
             return _answer(base, error.code, error.read())
-    except (urllib.error.URLError, OSError) as error:
+    except (ValueError, HTTPException) as error:
+        raise click.ClickException(f"{base!r} is not a URL that can be asked: {error}") from None
+    except OSError as error:  # URLError is one
         reason = getattr(error, "reason", error)
         raise click.ClickException(
             f"no stack answers at {base} ({reason}). Start one with `make start`, or name it "

@@ -29,10 +29,10 @@ def invoke(*, name: str, payload: str, wait: bool, seconds: int, url: str | None
       eyas invoke fib '{"number": 10}' --wait
       eyas invoke echo - < payload.json
     """  # noqa: D301  click reads the backspace
-    raw = sys.stdin.buffer.read() if payload == "-" else payload.encode()
+    raw = sys.stdin.buffer.read() if payload == "-" else payload.encode("utf-8", "surrogateescape")
     answer = common.request(
         url,
-        f"/functions/{urllib.parse.quote(name, safe='')}",
+        f"/functions/{urllib.parse.quote(name, safe='', errors='surrogateescape')}",
         body=raw,
         wait_seconds=seconds if wait else None,
     )

@@ -33,7 +33,7 @@ def status(*, invocation_id: str, wait: bool, seconds: int, as_json: bool, url: 
     """Show what became of the invocation ID."""
     answer = common.request(
         url,
-        f"/invocations/{urllib.parse.quote(invocation_id, safe='')}",
+        f"/invocations/{urllib.parse.quote(invocation_id, safe='', errors='surrogateescape')}",
         wait_seconds=seconds if wait else None,
     )
     if answer.status != _OK:

@@ -27,7 +27,9 @@ def create_app(
         Connections(store=store, watcher=watcher),
     ]
     if settings.allowed_origins:
-        middleware.append(falcon.CORSMiddleware(allow_origins=settings.allowed_origins))
+        everybody = "*" in settings.allowed_origins
+        origins = "*" if everybody else settings.allowed_origins
+        middleware.append(falcon.CORSMiddleware(allow_origins=origins))
     app = falcon.asgi.App(middleware=middleware)
     problems.register(app)
 

@@ -2,10 +2,8 @@
 
 import re
 
-# A preference is a token with an optional value and optional parameters. Lists are joined by
-# commas, and a quoted value may hold one.
-_ITEM = re.compile(r'(?:[^,"]|"(?:[^"\\]|\\.)*")+')
 _WAIT = re.compile(r'\s*wait\s*=\s*"?\s*(?P<seconds>\d{1,9})\s*"?\s*(?:;.*)?', re.IGNORECASE)
+_LONGEST_HEADER = 1000  # characters; who prefers more is not heard
 
 
 def wait_seconds(header: str | None, *, longest: int) -> int | None:
@@ -13,8 +11,25 @@ def wait_seconds(header: str | None, *, longest: int) -> int | None:
 
     None if there is no such preference; what is malformed or unknown is ignored (section 2).
     """
-    for item in _ITEM.findall(header or ""):
+    if header is None or len(header) > _LONGEST_HEADER:
+        return None
+    for item in _split(header):
         found = _WAIT.fullmatch(item)
         if found and int(found["seconds"]) > 0:
             return min(int(found["seconds"]), longest)
     return None
+
+
+def _split(header: str) -> list[str]:
+    """Split a list at its commas, except those inside quoted strings (RFC 9110, section 5.6.4)."""
+    items = [""]
+    is_quoted = is_escaped = False
+    for character in header:
+        if character == "," and not is_quoted:
+            items.append("")
+            continue
+        if character == '"' and not is_escaped:
+            is_quoted = not is_quoted
+        is_escaped = is_quoted and character == "\\" and not is_escaped
+        items[-1] += character
+    return items

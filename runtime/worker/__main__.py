@@ -46,6 +46,8 @@ def main() -> None:
     # machine misses that: up to 30 s. Outcomes are stored before they are told.
     pool.GUARANTEE_MESSAGE_CONSUMPTION_RETRY_LIMIT = 20
     signals.setup_logging.connect(_keep_own_logging, weak=False)
+    told_to_stop: list[str] = []
+    signals.worker_shutting_down.connect(lambda how, **_: told_to_stop.append(how), weak=False)
     signals.worker_shutting_down.connect(_log_stopping, weak=False)
     signals.worker_process_init.connect(_leave_process_group, weak=False)
     app = create_celery(registry=registry, settings=settings, store=Store(url))
@@ -54,7 +56,13 @@ def main() -> None:
     )
     worker = create_worker(app, name=name)
     worker.start()
-    structlog.get_logger("worker").info("worker.stopped", code=worker.exitcode)
+    log = structlog.get_logger("worker")
+    if worker.exitcode and not told_to_stop:
+        # Celery gave up, at a broker that went away in a moment it had not foreseen, say. honcho
+        # would stop the whole stack now; a new start of this process is all that is needed.
+        log.error("worker.restarting", code=worker.exitcode)
+        os.execv(sys.executable, [sys.executable, "-m", "runtime.worker"])  # noqa: S606
+    log.info("worker.stopped", code=worker.exitcode)
     sys.exit(worker.exitcode)
 
 

@@ -11,6 +11,7 @@ from runtime.settings import Settings
 from runtime.store import Store
 from runtime.worker import serializer
 from runtime.worker.backend import RecordBackend
+from runtime.worker.consumer import Consumer
 from runtime.worker.steps import LEASE_SECONDS, EventsTogether, LeaseRenewal, SignOfLife
 from runtime.worker.task import FunctionTask
 
@@ -80,6 +81,7 @@ def create_worker(app: EyasCelery, *, name: str) -> Any:
     return app.Worker(
         hostname=f"{name}@{socket.gethostname()}",
         pool_cls="prefork",
+        consumer_cls=Consumer,
         concurrency=app.eyas_settings.workers,
         # Workers that learn from each other: a second of start-up, and chatter, for nothing here.
         without_gossip=True,

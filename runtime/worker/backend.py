@@ -45,6 +45,34 @@ class RecordBackend(RedisBackend):  # type: ignore[misc]
         (https://github.com/celery/celery/issues/6963).
         """
 
+    def mark_as_done(
+        self,
+        task_id: str,
+        result: Any,
+        request: Any = None,
+        store_result: Any = True,  # noqa: FBT002  Celery passes it by position
+        **kwargs: Any,
+    ) -> None:
+        """Store the outcome of a function even if the producer does not want its result."""
+        options = {"store_result": store_result, **kwargs}
+        self._keep(request, options)
+        super().mark_as_done(task_id, result, request, **options)
+
+    def mark_as_failure(
+        self, task_id: str, exc: Any, traceback: Any = None, request: Any = None, **kwargs: Any
+    ) -> None:
+        """Store the outcome of a function even if the producer does not want its result."""
+        self._keep(request, kwargs)
+        super().mark_as_failure(task_id, exc, traceback, request, **kwargs)
+
+    def _keep(self, request: Any, options: dict[str, Any]) -> None:
+        if isinstance(self._task_of(request), FunctionTask):
+            request.ignore_result = False
+            options["store_result"] = True
+
+    def _task_of(self, request: Any) -> Any:
+        return self.app.tasks.get(getattr(request, "task", None) or "")
+
     def store_result(
         self,
         task_id: str,
@@ -70,7 +98,7 @@ class RecordBackend(RedisBackend):  # type: ignore[misc]
         request: Any = None,
         **kwargs: Any,
     ) -> Any:
-        task = self.app.tasks.get(getattr(request, "task", None) or "")
+        task = self._task_of(request)
         if state not in _STATUSES or not isinstance(task, FunctionTask):
             return super()._store_result(task_id, result, state, traceback, request, **kwargs)
         meta = self._get_result_meta(

@@ -10,6 +10,11 @@ from typing import Any
 from kombu import serialization
 from kombu.utils import json
 
+from runtime import json_text
+
+# A payload's place in a message: an array of arguments, keyword arguments, and options.
+_ENVELOPE_LEVELS = 5
+
 
 def install() -> None:
     """Read `application/json` this way in this process."""
@@ -19,7 +24,9 @@ def install() -> None:
 
 
 def loads(text: Any) -> Any:
-    """Read JSON text, or bytes that hold it."""
+    """Read JSON text, or bytes that hold it, unless it is nested too deeply to be passed on."""
+    raw = text.encode() if isinstance(text, str) else bytes(text)
+    json_text.check_nesting(raw, deepest=json_text.MAX_NESTING + _ENVELOPE_LEVELS)
     return json.loads(text, object_hook=_object)  # type: ignore[no-untyped-call]
 
 

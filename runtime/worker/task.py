@@ -1,11 +1,12 @@
 """A function as a Celery task of the same name."""
 
 import contextlib
+import os
 from typing import Any
 
 import celery
 import structlog
-from celery.exceptions import Ignore
+from celery.exceptions import Ignore, TaskPredicate
 from structlog.contextvars import bound_contextvars
 
 from runtime import json_text
@@ -27,6 +28,15 @@ MAX_ATTEMPTS_STARTED = 5
 
 class PoisonError(EyasError):
     """Running this invocation killed its process too often."""
+
+
+class _FinishedAlreadyError(Ignore):  # type: ignore[misc]
+    """Tells Celery to acknowledge the message and do nothing else."""
+
+
+# To Celery these mean something else than that a task failed; from a handler they mean just that.
+# After a MemoryError the whole worker would exit.
+_SIGNALS_TO_CELERY = (TaskPredicate, MemoryError)
 
 
 class FunctionTask(celery.Task):  # type: ignore[misc]
@@ -52,20 +62,26 @@ class FunctionTask(celery.Task):  # type: ignore[misc]
     def run(self, *args: Any, **kwargs: Any) -> Any:
         """Run one attempt; `args` and `kwargs` are what the message carries."""
         request = self.request
+        pid = os.getpid()
         with bound_contextvars(
             invocation_id=request.id, function=self.name, request_id=request.get("request_id")
         ):
             try:
                 return self._attempt(request, args, kwargs)
-            except Ignore:
+            except _FinishedAlreadyError:
                 raise
             # Whatever a handler raises ends its attempt, SystemExit included.
             except BaseException as error:
                 request.function_error = _describe(error)
                 request.traceback_text = traceback_text(error)
-                if isinstance(error, Exception):
+                if isinstance(error, Exception) and not isinstance(error, _SIGNALS_TO_CELERY):
                     raise
                 raise RuntimeError(f"{type(error).__name__}: {error}") from error
+            finally:
+                if os.getpid() != pid:
+                    # A child that the handler forked and let return: it must not take over the
+                    # work of its parent.
+                    os._exit(0)
 
     def _attempt(self, request: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         problem = None
@@ -88,7 +104,7 @@ class FunctionTask(celery.Task):  # type: ignore[misc]
         )
         if started.is_finished:
             _log.info("attempt.skipped", reason="the invocation is finished already")
-            raise Ignore
+            raise _FinishedAlreadyError
         request.attempt = started.attempt
         if problem is not None:
             raise problem

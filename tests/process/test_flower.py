@@ -114,6 +114,7 @@ def test_a_taken_port_is_one_line_that_names_the_setting(stack: Stack, tmp_path:
 def test_it_connects_again_after_the_broker_was_away_and_stops_clean(tmp_path: Path) -> None:
     with Stack(functions_dir=tmp_path, processes=("broker", "flower")) as stack:
         wait_for_events(stack, "flower.connected")
+        stack.wait_for(lambda: shows_worker(stack, "first@here"), "an event to be received")
         stack.kill("broker")
         wait_for_events(stack, "flower.disconnected")
         stack.start("broker")

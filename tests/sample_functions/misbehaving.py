@@ -11,6 +11,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+import celery.exceptions
+
 from runtime import Context, function
 
 
@@ -106,6 +108,48 @@ def talk(context: Context) -> None:
 def secret(password: str) -> str:
     """Take and return something that no log may hold."""
     return password[::-1]
+
+
+@function
+def need_memory() -> None:
+    """Ask for more memory than there is."""
+    bytearray(10**15)
+
+
+@function
+def signal_to_celery(kind: str) -> None:
+    """Raise what means something else to Celery than a failure."""
+    raise getattr(celery.exceptions, kind)("from a handler")
+
+
+@function
+def fork() -> str:
+    """Fork a child that returns like its parent."""
+    pid = os.fork()
+    if pid == 0:
+        return "child"
+    os.waitpid(pid, 0)
+    return "parent"
+
+
+@function
+def raise_text(text: str, times: int = 1) -> None:
+    """Raise an exception with a given message."""
+    raise ValueError(text.encode().decode("unicode_escape") * times)
+
+
+@function
+def dots(count: int) -> int:
+    """Print without ever ending the line."""
+    for _ in range(count):
+        print(".", end="")
+    return count
+
+
+@function
+def nested(event: Any) -> Any:
+    """Return the payload."""
+    return event
 
 
 @function

@@ -62,6 +62,55 @@ def test_results_over_the_limit_are_function_errors(sample_stack: Stack) -> None
     assert "EYAS_MAX_RESULT_BYTES" in error["message"]
 
 
+@pytest.mark.parametrize("kind", ["Ignore", "Retry", "Reject"])
+def test_what_celery_takes_for_signals_are_function_errors(sample_stack: Stack, kind: str) -> None:
+    assert failure(sample_stack, "signal_to_celery", {"kind": kind})["type"] == kind
+
+
+def test_a_memory_error_fails_its_invocation_alone(sample_stack: Stack) -> None:
+    worker = sample_stack.running["worker"].pid
+
+    assert failure(sample_stack, "need_memory")["type"] == "MemoryError"
+
+    assert sample_stack.invoke("sleep", {"seconds": 0}) == "slept"
+    assert sample_stack.running["worker"].poll() is None
+    assert sample_stack.running["worker"].pid == worker
+    assert "worker.restarting" not in [r["event"] for r in log_lines(sample_stack, "worker")]
+
+
+def test_a_forked_child_does_not_take_over(sample_stack: Stack) -> None:
+    assert sample_stack.invoke("fork") == "parent"
+    assert sample_stack.invoke("fork") == "parent"
+
+
+def test_error_messages_are_bounded_and_can_be_stored(sample_stack: Stack) -> None:
+    long = failure(sample_stack, "raise_text", {"text": "x", "times": 10_000_000})
+    assert long["type"] == "ValueError"
+    assert len(long["message"]) < 30_000
+    assert "(10000000 characters)" in long["message"]
+
+    surrogate = failure(sample_stack, "raise_text", {"text": "\\ud800"})
+    assert (surrogate["type"], surrogate["message"]) == ("ValueError", "\\ud800")
+
+
+def test_printing_without_line_ends_is_not_slow(sample_stack: Stack) -> None:
+    assert sample_stack.invoke("dots", {"count": 300_000}, seconds=30) == 300_000
+
+
+@pytest.mark.parametrize(("opening", "closing"), [(b"[", b"]"), (b'{"a":', b"}")])
+def test_the_deepest_payload_that_is_accepted_is_run(
+    sample_stack: Stack, opening: bytes, closing: bytes
+) -> None:
+    wait = {"Prefer": "wait=20"}
+    inner = b"1" if opening != b"[" else b""
+    deepest = opening * 100 + inner + closing * 100
+
+    answer = sample_stack.request("/functions/nested", body=deepest, headers=wait)
+    assert answer.status == 200, answer.raw
+    deeper = opening + deepest + closing
+    assert sample_stack.request("/functions/nested", body=deeper, headers=wait).status == 400
+
+
 def test_an_async_handler_runs(sample_stack: Stack) -> None:
     assert sample_stack.invoke("wait_async", {"seconds": 0.01}) == "awaited"
 

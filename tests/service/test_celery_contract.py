@@ -1,6 +1,7 @@
 """Programs that know Celery and nothing of Eyas, and our message beside Celery's own."""
 
 import json
+import uuid
 from collections.abc import Iterator
 from typing import Any
 
@@ -119,6 +120,50 @@ def test_a_revoked_task_is_cancelled(client: celery.Celery, sample_stack: Stack)
 
     with pytest.raises(celery.exceptions.TaskRevokedError):
         late.get(timeout=20)
+
+
+def test_an_outcome_is_recorded_even_if_the_producer_does_not_want_it(
+    client: celery.Celery, sample_stack: Stack
+) -> None:
+    ids = [
+        client.send_task("nested", args=[1], ignore_result=True).id,
+        client.send_task("fail", ignore_result=True).id,
+    ]
+
+    def statuses() -> list[str]:
+        return [sample_stack.request(f"/invocations/{i}").body.get("status") for i in ids]
+
+    sample_stack.wait_for(lambda: statuses() == ["succeeded", "failed"], "both records")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"headers": {"task": "nested"}},
+        {"headers": {"task": "nested", "id": ["a"]}},
+        {"headers": {"task": "nested", "id": "a", "timelimit": "x"}},
+        {"body": "[[" + "[" * 800 + "]" * 800 + "], {}, {}]"},
+    ],
+)
+def test_a_malformed_message_does_not_stop_the_others(
+    sample_stack: Stack, change: dict[str, Any]
+) -> None:
+    sound = {
+        "body": "[[1], {}, {}]",
+        "content-type": "application/json",
+        "content-encoding": "utf-8",
+        "headers": {"task": "nested", "id": "0f2d0d3e-0000-4000-8000-000000000000"},
+        "properties": {
+            "delivery_tag": str(uuid.uuid4()),
+            "delivery_info": {"exchange": "", "routing_key": "celery"},
+        },
+    }
+    with redis.Redis.from_url(sample_stack.redis_url) as connection:
+        connection.lpush("celery", json.dumps(sound | change))
+
+        assert sample_stack.invoke("nested", {"after": 1}) == {"after": 1}
+        sample_stack.wait_for(lambda: connection.hlen("unacked") == 0, "nothing to be held")
+    assert sample_stack.running["worker"].poll() is None
 
 
 def test_an_unknown_task_fails_and_its_payload_stays_out_of_the_logs(

@@ -24,6 +24,9 @@ from runtime.web import guard, prefer
         ("await=5", None),
         ('note="a, wait=5"', None),
         ("wait=9999999999999999", None),
+        ('note="a \\" , wait=5", wait=7', 7),
+        ('"' + '\\"' * 400 + ", wait=5", None),
+        ("a" * 1000 + ", wait=5", None),
     ],
 )
 def test_wait_preferences(header: str | None, expected: int | None) -> None:
