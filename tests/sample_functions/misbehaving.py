@@ -100,7 +100,7 @@ def talk(context: Context) -> None:
     """Write lines in every way a handler can."""
     print("printed", "words")
     print("to stderr", file=sys.stderr)
-    logging.getLogger("a.library").warning("a library warns of %s", "rain")
+    logging.getLogger("a.package").warning("a library warns of %s", "rain")
     context.log.info("talk.said", words=3)
 
 

@@ -22,7 +22,7 @@ from runtime import logs
 from runtime.settings import Settings
 
 log = structlog.get_logger()
-foreign = logging.getLogger("some.library")
+foreign = logging.getLogger("some.package")
 
 
 def fail_with_a_secret() -> None:
@@ -120,7 +120,7 @@ def test_both_kinds_of_lines_carry_the_bound_context(logged: Logged) -> None:
     assert (theirs["invocation_id"], theirs["attempt"]) == ("abc", 1)
     assert theirs["event"] == "theirs x"
     assert theirs["level"] == "warning"
-    assert theirs["logger"] == "some.library"
+    assert theirs["logger"] == "some.package"
     assert theirs["more"] == 1
     assert theirs["timestamp"].endswith("Z")
     assert set(ours) - {"attempt"} <= set(theirs)
@@ -145,7 +145,7 @@ def test_the_level_holds_for_both_kinds(logged: Logged, level: str, expected: li
 
 
 def test_noisy_libraries_can_be_quieted(logged: Logged) -> None:
-    logged.configure(quiet={"some.library": logging.ERROR})
+    logged.configure(quiet={"some.package": logging.ERROR})
     foreign.warning("noise")
     foreign.error("signal")
     assert logged.line["event"] == "signal"
