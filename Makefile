@@ -61,8 +61,8 @@ loadtest: $(DEV_READY) ## load a running stack through HTTP; report in reports/
 	@python -m loadtests $(ARGS)
 
 lock: $(DEV_READY) ## refresh requirements/*.txt (needs uv on PATH)
-	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 requirements/runtime.in --output-file requirements/runtime.txt
-	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --constraint requirements/runtime.txt requirements/dev.in --output-file requirements/dev.txt
+	uv pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11 requirements/runtime.in --output-file requirements/runtime.txt
+	uv pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11 --constraint requirements/runtime.txt requirements/dev.in --output-file requirements/dev.txt
 
 clean: ## remove the environment and caches; data/ and logs/ stay
 	rm -rf $(VENV) .venv-* .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis reports

@@ -83,12 +83,12 @@ class Record:
     @property
     def queue_wait_ms(self) -> float | None:
         """From being accepted to the start of the latest attempt."""
-        return _between_ms(self.accepted_at_us, self.started_at_us)
+        return between_ms(self.accepted_at_us, self.started_at_us)
 
     @property
     def run_ms(self) -> float | None:
         """From the start of the latest attempt to its end."""
-        return _between_ms(self.started_at_us, self.finished_at_us)
+        return between_ms(self.started_at_us, self.finished_at_us)
 
     def to_json(self) -> dict[str, Any]:
         """Return the record as the HTTP contract shows it."""
@@ -115,7 +115,8 @@ class Record:
         return shown
 
 
-def _between_ms(start_us: int | None, end_us: int | None) -> float | None:
+def between_ms(start_us: int | None, end_us: int | None) -> float | None:
+    """Milliseconds between two times in microseconds; None while one of them is not known."""
     return None if start_us is None or end_us is None else (end_us - start_us) / 1000
 
 

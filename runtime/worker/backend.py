@@ -8,16 +8,16 @@ store; any other task (a chord's callback, say) takes Celery's own way.
 from typing import Any
 
 import structlog
-from billiard.exceptions import TimeLimitExceeded, WorkerLostError
+from billiard.exceptions import TimeLimitExceeded
 from celery import states
 from celery.backends.redis import RedisBackend
-from celery.exceptions import NotRegistered, TaskRevokedError
 
 from runtime import json_text
-from runtime.invocation import Status
+from runtime.invocation import Status, between_ms
 from runtime.outcome import FunctionError
 from runtime.store import steps
 from runtime.store.steps import Finished
+from runtime.worker.names import name_of
 from runtime.worker.task import FunctionTask
 
 _log = structlog.get_logger("worker")
@@ -26,12 +26,6 @@ _STATUSES = {
     states.SUCCESS: Status.SUCCEEDED,
     states.FAILURE: Status.FAILED,
     states.REVOKED: Status.CANCELLED,
-}
-_NAMES: dict[type[BaseException], str] = {
-    TimeLimitExceeded: "Timeout",
-    WorkerLostError: "WorkerLost",
-    NotRegistered: "UnknownFunction",
-    TaskRevokedError: "Revoked",
 }
 
 
@@ -136,11 +130,10 @@ def _result(result: Any, request: Any) -> bytes:
 
 
 def _describe(exception: BaseException) -> FunctionError:
-    name = next((n for kind, n in _NAMES.items() if isinstance(exception, kind)), None)
     message = str(exception)
     if isinstance(exception, TimeLimitExceeded):
         message = f"stopped after {exception.args[0] if exception.args else '?'} seconds"
-    return FunctionError(type=name or type(exception).__name__, message=message)
+    return FunctionError(type=name_of(exception) or type(exception).__name__, message=message)
 
 
 def _bytes(text: Any) -> bytes:
@@ -172,8 +165,8 @@ def _log_attempt(
         "request_id": finished.request_id,
         "attempt": finished.attempt,
         "status": status,
-        "queue_wait_ms": _ms(finished.accepted_at_us, finished.started_at_us),
-        "run_ms": _ms(finished.started_at_us, finished.finished_at_us),
+        "queue_wait_ms": between_ms(finished.accepted_at_us, finished.started_at_us),
+        "run_ms": between_ms(finished.started_at_us, finished.finished_at_us),
     }
     if error is None:
         _log.info("attempt.finished", **fields)
@@ -182,7 +175,3 @@ def _log_attempt(
     if traceback:
         fields["exception"] = str(traceback)
     _log.error("attempt.finished", **fields)
-
-
-def _ms(start_us: int | None, end_us: int | None) -> float | None:
-    return None if start_us is None or end_us is None else (end_us - start_us) / 1000

@@ -12,22 +12,19 @@ from structlog.contextvars import bound_contextvars
 from runtime import json_text
 from runtime.attempt import AttemptRunner, InvalidResultError
 from runtime.context import Context
-from runtime.errors import EyasError, InvalidPayloadError
+from runtime.errors import InvalidPayloadError
 from runtime.function import Function
 from runtime.invocation import Invocation
 from runtime.outcome import FunctionError, traceback_text
 from runtime.settings import Settings
 from runtime.store import Store, steps
+from runtime.worker.names import PoisonError, name_of
 from runtime.worker.output import LineLog
 
 _log = structlog.get_logger("worker")
 
 MAX_ATTEMPTS_STARTED = 5
 """A message whose processes died this often is given up: running it again would kill the next."""
-
-
-class PoisonError(EyasError):
-    """Running this invocation killed its process too often."""
 
 
 class _FinishedAlreadyError(Ignore):  # type: ignore[misc]
@@ -142,14 +139,5 @@ def _printed_lines_logged() -> Any:
 
 def _describe(error: BaseException) -> FunctionError:
     described = FunctionError.from_exception(error)
-    for kind, name in _NAMES.items():
-        if isinstance(error, kind):
-            return FunctionError(type=name, message=described.message)
-    return described
-
-
-_NAMES: dict[type[BaseException], str] = {
-    InvalidPayloadError: "InvalidPayload",
-    InvalidResultError: "InvalidResult",
-    PoisonError: "Poison",
-}
+    name = name_of(error)
+    return FunctionError(type=name, message=described.message) if name else described

@@ -1,0 +1,27 @@
+"""Names of function errors that are not simply the class of what a handler raised."""
+
+from billiard.exceptions import TimeLimitExceeded, WorkerLostError
+from celery.exceptions import NotRegistered, TaskRevokedError
+
+from runtime.attempt import InvalidResultError
+from runtime.errors import EyasError, InvalidPayloadError
+
+
+class PoisonError(EyasError):
+    """Running this invocation killed its process too often."""
+
+
+_NAMES: dict[type[BaseException], str] = {
+    InvalidPayloadError: "InvalidPayload",
+    InvalidResultError: "InvalidResult",
+    PoisonError: "Poison",
+    TimeLimitExceeded: "Timeout",
+    WorkerLostError: "WorkerLost",
+    NotRegistered: "UnknownFunction",
+    TaskRevokedError: "Revoked",
+}
+
+
+def name_of(error: BaseException) -> str | None:
+    """Return the `type` of a function error, or None if it is the name of the error's class."""
+    return next((name for kind, name in _NAMES.items() if isinstance(error, kind)), None)
