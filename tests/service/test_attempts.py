@@ -160,6 +160,8 @@ def test_one_canonical_line_per_request_and_per_attempt(sample_stack: Stack) -> 
     (request,) = lines("web", "request.finished")
     assert (request["status"], request["function"]) == (200, "sleep")
     assert request["duration_ms"] >= 50
+    # The worker writes it after the outcome is stored, and so after the answer perhaps.
+    sample_stack.wait_for(lambda: bool(lines("worker", "attempt.finished")), "the attempt's line")
     (attempt,) = lines("worker", "attempt.finished")
     assert (attempt["status"], attempt["attempt"], attempt["function"]) == ("succeeded", 1, "sleep")
     assert attempt["request_id"] == request["request_id"]
@@ -172,11 +174,15 @@ def test_a_failed_attempts_line_has_the_traceback(sample_stack: Stack) -> None:
         sample_stack.invoke("fail", {"message": "for the log"})
     invocation_id = caught.value.problem["invocation_id"]
 
-    (attempt,) = [
-        r
-        for r in log_lines(sample_stack, "worker")
-        if r["event"] == "attempt.finished" and r["invocation_id"] == invocation_id
-    ]
+    def lines() -> list[dict[str, Any]]:
+        return [
+            r
+            for r in log_lines(sample_stack, "worker")
+            if r["event"] == "attempt.finished" and r["invocation_id"] == invocation_id
+        ]
+
+    sample_stack.wait_for(lambda: bool(lines()), "the attempt's line")
+    (attempt,) = lines()
     assert attempt["level"] == "error"
     assert attempt["error_type"] == "OrderError"
     assert "for the log" in attempt["exception"]
