@@ -6,6 +6,7 @@ This is all that a module of `functions/` needs:
 """
 
 from runtime.context import Context
+from runtime.errors import PermanentError, Retry, SoftTimeoutError
 from runtime.function import Function, function
 
-__all__ = ["Context", "Function", "function"]
+__all__ = ["Context", "Function", "PermanentError", "Retry", "SoftTimeoutError", "function"]

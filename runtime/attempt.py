@@ -2,11 +2,15 @@
 
 import asyncio
 import contextlib
+import signal
+import threading
+import time
+from collections.abc import Iterator
 from typing import Any
 
 from runtime import json_text
 from runtime.context import Context
-from runtime.errors import EyasError
+from runtime.errors import EyasError, SoftTimeoutError
 from runtime.function import Function
 
 
@@ -18,11 +22,14 @@ class AttemptRunner(contextlib.AbstractContextManager["AttemptRunner"]):
     """Runs attempts, one at a time, in the thread that created it.
 
     `async def` handlers share one event loop, so that what they keep between attempts (an HTTP
-    client's connections, say) stays usable.
+    client's connections, say) stays usable. At its soft timeout a handler gets `SoftTimeoutError`;
+    one that is `async def` is cancelled, and the error is raised in its place.
     """
 
     def __init__(self) -> None:
         self._loop: asyncio.Runner | None = None
+        self.run_seconds = 0.0
+        """How long the latest handler has run."""
 
     def run(self, function: Function[..., Any], payload: bytes, context: Context) -> bytes:
         """Return the handler's result as JSON text.
@@ -45,14 +52,55 @@ class AttemptRunner(contextlib.AbstractContextManager["AttemptRunner"]):
         """Call the handler, awaiting it if it is `async def`."""
         if function.payload.context_parameter is not None:
             arguments = {**arguments, function.payload.context_parameter: context}
-        returned = function.handler(**arguments)
-        if function.is_async:
-            if self._loop is None:
-                self._loop = asyncio.Runner()
-            return self._loop.run(returned)
-        return returned
+        started = time.monotonic()
+        try:
+            if function.is_async:
+                return self._await(function, arguments)
+            with _soft_timeout(function.soft_timeout_seconds):
+                return function.handler(**arguments)
+        finally:
+            self.run_seconds = time.monotonic() - started
+
+    def _await(self, function: Function[..., Any], arguments: dict[str, Any]) -> Any:
+        if self._loop is None:
+            self._loop = asyncio.Runner()
+
+        async def limited() -> Any:
+            limit = asyncio.timeout(function.soft_timeout_seconds)
+            try:
+                async with limit:
+                    return await function.handler(**arguments)
+            except TimeoutError as error:
+                if limit.expired():
+                    raise _soft_timeout_error(function.soft_timeout_seconds) from error
+                raise
+
+        return self._loop.run(limited())
 
     def __exit__(self, *_: object) -> None:
         if self._loop is not None:
             self._loop.close()
             self._loop = None
+
+
+@contextlib.contextmanager
+def _soft_timeout(seconds: float | None) -> Iterator[None]:
+    """Raise `SoftTimeoutError` in the body after so many seconds."""
+    if seconds is None or threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread hears of signals
+        return
+
+    def ring(_number: int, _frame: Any) -> None:
+        raise _soft_timeout_error(seconds)
+
+    before = signal.signal(signal.SIGALRM, ring)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def _soft_timeout_error(seconds: float | None) -> SoftTimeoutError:
+    return SoftTimeoutError(f"the soft timeout of {seconds:g} seconds has passed")

@@ -1,10 +1,14 @@
 """What a handler is told about its invocation."""
 
+import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import structlog
+
+_MESSAGE_CHARACTERS = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,6 +24,7 @@ class Context:
     attempt: int
     timeout_seconds: float
     started_monotonic: float = field(default_factory=time.monotonic, repr=False)
+    report_progress: Callable[[dict[str, Any]], None] | None = field(default=None, repr=False)
 
     @property
     def log(self) -> Any:
@@ -29,6 +34,19 @@ class Context:
     def remaining_seconds(self) -> float:
         """Seconds until the handler is stopped; never below 0."""
         return max(0.0, self.started_monotonic + self.timeout_seconds - time.monotonic())
+
+    def progress(self, done: float, total: float | None = None, message: str | None = None) -> None:
+        """Say how far the attempt is: `context.progress(3, 10, "resizing")`.
+
+        It is the `progress` of the record. More than ten reports a second are thinned out, except
+        for the one where `done` equals `total`.
+        """
+        for name, number in (("done", done), ("total", total)):
+            if number is not None and not math.isfinite(number):
+                raise ValueError(f"{name}={number!r}: expected a finite number")
+        if self.report_progress is not None:
+            text = None if message is None else str(message)[:_MESSAGE_CHARACTERS]
+            self.report_progress({"done": done, "total": total, "message": text})
 
     # What handlers written for AWS Lambda's Python runtime read from its context object:
     # https://docs.aws.amazon.com/lambda/latest/dg/python-context.html

@@ -8,6 +8,9 @@ see `runtime.outcome.FunctionError`.
 from collections.abc import Sequence
 from typing import NamedTuple
 
+LONGEST_SECONDS = 100 * 365 * 86_400
+"""The longest time that a function may name: a hundred years, so that any date can be written."""
+
 
 class EyasError(Exception):
     """Base of every error that Eyas raises on purpose; its text is fit for users."""
@@ -84,5 +87,61 @@ class UnknownInvocationError(EyasError):
         self.invocation_id = invocation_id
 
 
+class ExpiredInvocationError(EyasError):
+    """There was an invocation with that id; its record has been removed since."""
+
+    def __init__(self, invocation_id: str) -> None:
+        super().__init__(f"invocation {invocation_id!r} existed; its record is not kept any more")
+        self.invocation_id = invocation_id
+
+
+class UnknownDeadLetterError(EyasError):
+    """There is no dead letter with that id, whatever else has it."""
+
+    def __init__(self, invocation_id: str) -> None:
+        super().__init__(f"no dead letter with id {invocation_id!r}")
+        self.invocation_id = invocation_id
+
+
+class ConflictError(EyasError):
+    """What was asked for does not go with the status of the invocation."""
+
+
+class IdempotencyConflictError(InvocationError):
+    """An idempotency key was used before with another payload."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(f"the idempotency key {key!r} was used before with another payload")
+
+
+class ThrottledError(InvocationError):
+    """A limit is reached: refused for now, and worth trying again later."""
+
+
 class BrokerUnavailableError(InvocationError):
     """The broker is down, hung, full, read-only or still loading its data."""
+
+
+class BrokerUnsupportedError(EyasError):
+    """The broker cannot do what Eyas needs."""
+
+
+class PermanentError(EyasError):
+    """Raised by a handler, or a base of what it raises: trying again would not help."""
+
+
+class Retry(EyasError):  # noqa: N818  a wish, not an error
+    """Raised by a handler that wants to be run again `after` so many seconds.
+
+    It counts as one of the function's `retries`; when none is left the invocation fails.
+    """
+
+    def __init__(self, message: str = "the handler asks to be run again", *, after: float) -> None:
+        super().__init__(message)
+        if not 0 <= after <= LONGEST_SECONDS:
+            raise ValueError(f"Retry(after={after!r}): expected seconds from 0 to 100 years")
+        self.after_seconds = float(after)
+
+
+class SoftTimeoutError(EyasError):
+    """Raised in a handler at its soft timeout: the last chance to put things in order."""

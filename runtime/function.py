@@ -7,13 +7,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Generic, ParamSpec, TypeVar, overload
 
-from runtime.errors import DefinitionError
+from runtime.errors import LONGEST_SECONDS, DefinitionError
 from runtime.payload import PayloadType, schema_of
+from runtime.policy import DEFAULT_BACKOFF_MAX_SECONDS, DEFAULT_BACKOFF_SECONDS, RetryPolicy
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 DEFAULT_TIMEOUT_SECONDS = 300.0
+ErrorTypes = type[BaseException] | tuple[type[BaseException], ...]
+_TRIGGERS = ("http", "celery")
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
 
 
@@ -26,6 +29,9 @@ class Function(Generic[P, R]):
     description: str
     module: str
     timeout_seconds: float
+    soft_timeout_seconds: float | None
+    retry_policy: RetryPolicy
+    concurrency: int | None
     payload: PayloadType
     result_schema: dict[str, Any]
     is_async: bool
@@ -33,12 +39,42 @@ class Function(Generic[P, R]):
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         return self.handler(*args, **kwargs)
 
+    def to_json(self) -> dict[str, Any]:
+        """Return the function as lists show it: durations in seconds, None for no limit."""
+        policy = self.retry_policy
+        return {
+            "name": self.name,
+            "description": self.description,
+            "triggers": _TRIGGERS,
+            "timeout": self.timeout_seconds,
+            "soft_timeout": self.soft_timeout_seconds,
+            "retries": policy.retries,
+            "backoff": policy.backoff_seconds,
+            "backoff_max": policy.backoff_max_seconds,
+            "max_age": policy.max_age_seconds,
+            "concurrency": self.concurrency,
+            "module": self.module,
+        }
+
+    def schemas(self) -> dict[str, Any]:
+        """Return the JSON Schemas (draft 2020-12) of payload and result."""
+        return {"payload_schema": self.payload.schema(), "result_schema": self.result_schema}
+
 
 @overload
 def function(handler: Callable[P, R], /) -> Function[P, R]: ...
 @overload
 def function(
-    *, name: str | None = None, timeout: float = DEFAULT_TIMEOUT_SECONDS
+    *,
+    name: str | None = None,
+    timeout: float = DEFAULT_TIMEOUT_SECONDS,
+    soft_timeout: float | None = None,
+    retries: int = 0,
+    backoff: float = DEFAULT_BACKOFF_SECONDS,
+    backoff_max: float = DEFAULT_BACKOFF_MAX_SECONDS,
+    retry_on: ErrorTypes = Exception,
+    max_age: float | None = None,
+    concurrency: int | None = None,
 ) -> Callable[[Callable[P, R]], Function[P, R]]: ...
 def function(
     handler: Callable[P, R] | None = None,
@@ -46,21 +82,64 @@ def function(
     *,
     name: str | None = None,
     timeout: float = DEFAULT_TIMEOUT_SECONDS,
+    soft_timeout: float | None = None,
+    retries: int = 0,
+    backoff: float = DEFAULT_BACKOFF_SECONDS,
+    backoff_max: float = DEFAULT_BACKOFF_MAX_SECONDS,
+    retry_on: ErrorTypes = Exception,
+    max_age: float | None = None,
+    concurrency: int | None = None,
 ) -> Function[P, R] | Callable[[Callable[P, R]], Function[P, R]]:
-    """Mark a callable as a function: `@function` or `@function(timeout=30)`.
+    """Mark a callable as a function: `@function` or `@function(timeout=30, retries=2)`.
 
-    `name` is its name in routes, tasks and logs (default: the callable's own name). `timeout` is
-    the number of seconds after which an attempt is stopped. Raises `DefinitionError` if the name,
-    the options or the signature cannot work.
+    - `name`: its name in routes, tasks and logs (default: the callable's own name).
+    - `timeout`: seconds after which an attempt is stopped.
+    - `soft_timeout`: seconds after which `SoftTimeoutError` is raised in the handler.
+    - `retries`: how often it is run again after a function error.
+    - `backoff`, `backoff_max`: seconds; see `runtime.policy.RetryPolicy`.
+    - `retry_on`: the exceptions after which it is run again; `PermanentError` never is.
+    - `max_age`: seconds after being accepted when no attempt is started any more.
+    - `concurrency`: how many attempts run at the same time, over all workers.
+
+    Raises `DefinitionError` if the name, the options or the signature cannot work.
     """
 
     def mark(handler: Callable[P, R]) -> Function[P, R]:
-        return _define(handler, name=name, timeout_seconds=timeout)
+        chosen = _name_of(handler, name)
+        _check_options(
+            chosen,
+            timeout=timeout,
+            soft_timeout=soft_timeout,
+            retries=retries,
+            backoff=backoff,
+            backoff_max=backoff_max,
+            max_age=max_age,
+            concurrency=concurrency,
+        )
+        return Function(
+            name=chosen,
+            handler=handler,
+            description=inspect.getdoc(handler) or "",
+            module=handler.__module__,
+            timeout_seconds=float(timeout),
+            soft_timeout_seconds=soft_timeout,
+            retry_policy=RetryPolicy(
+                retries=retries,
+                backoff_seconds=backoff,
+                backoff_max_seconds=backoff_max,
+                retry_on=_error_types(chosen, retry_on),
+                max_age_seconds=max_age,
+            ),
+            concurrency=concurrency,
+            payload=PayloadType.of(chosen, handler),
+            result_schema=schema_of(typing.get_type_hints(handler).get("return", Any)),
+            is_async=inspect.iscoroutinefunction(handler),
+        )
 
     return mark if handler is None else mark(handler)
 
 
-def _define(handler: Callable[P, R], *, name: str | None, timeout_seconds: float) -> Function[P, R]:
+def _name_of(handler: Any, name: str | None) -> str:
     if not callable(handler):
         raise DefinitionError(f"@function takes a callable, not {handler!r}")
     chosen = name if name is not None else getattr(handler, "__name__", "")
@@ -69,19 +148,54 @@ def _define(handler: Callable[P, R], *, name: str | None, timeout_seconds: float
             f"{chosen!r} cannot be a function's name: expected a letter, then up to 63 letters, "
             "digits, underscores or hyphens"
         )
-    if not (isinstance(timeout_seconds, int | float) and 0 < timeout_seconds < float("inf")):
-        raise DefinitionError(
-            f"function {chosen!r}: timeout={timeout_seconds!r}, expected seconds above 0"
-        )
     if inspect.isgeneratorfunction(handler) or inspect.isasyncgenfunction(handler):
         raise DefinitionError(f"function {chosen!r} yields: a handler returns one JSON value")
-    return Function(
-        name=chosen,
-        handler=handler,
-        description=inspect.getdoc(handler) or "",
-        module=handler.__module__,
-        timeout_seconds=float(timeout_seconds),
-        payload=PayloadType.of(chosen, handler),
-        result_schema=schema_of(typing.get_type_hints(handler).get("return", Any)),
-        is_async=inspect.iscoroutinefunction(handler),
+    return chosen
+
+
+def _check_options(chosen: str, *, timeout: Any, soft_timeout: Any, **options: Any) -> None:
+    problems = [
+        f"{option}={value!r}, expected {expected}"
+        for option, value, expected in (
+            ("timeout", timeout, "seconds above 0"),
+            ("soft_timeout", soft_timeout, "seconds above 0"),
+            ("max_age", options["max_age"], "seconds above 0"),
+        )
+        if not (value is None and option != "timeout") and not _is_number(value, above=0)
+    ]
+    problems += [
+        f"{option}={options[option]!r}, expected seconds from 0"
+        for option in ("backoff", "backoff_max")
+        if not _is_number(options[option], above=-1) or options[option] < 0
+    ]
+    retries, concurrency = options["retries"], options["concurrency"]
+    if not _is_count(retries, least=0):
+        problems.append(f"retries={retries!r}, expected a whole number from 0")
+    if concurrency is not None and not _is_count(concurrency, least=1):
+        problems.append(f"concurrency={concurrency!r}, expected a whole number from 1")
+    if not problems and soft_timeout is not None and soft_timeout >= timeout:
+        problems.append(f"soft_timeout={soft_timeout!r}, expected less than timeout={timeout!r}")
+    if problems:
+        raise DefinitionError(f"function {chosen!r}: {'; '.join(problems)}")
+
+
+def _is_number(value: Any, *, above: float) -> bool:
+    return (
+        isinstance(value, int | float)
+        and not isinstance(value, bool)
+        and above < value <= LONGEST_SECONDS
     )
+
+
+def _is_count(value: Any, *, least: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least
+
+
+def _error_types(chosen: str, retry_on: Any) -> tuple[type[BaseException], ...]:
+    types = retry_on if isinstance(retry_on, tuple) else (retry_on,)
+    if not all(isinstance(one, type) and issubclass(one, BaseException) for one in types):
+        raise DefinitionError(
+            f"function {chosen!r}: retry_on={retry_on!r}, expected an exception class, or a tuple "
+            "of such"
+        )
+    return types

@@ -42,8 +42,9 @@ def is_id(text: str) -> bool:
 class Invocation:
     """One request to run one function with one payload, as it is accepted.
 
-    `payload` is JSON text that was checked against the function's signature. `trace_parent` is a
-    W3C `traceparent` header value, carried unchanged.
+    `payload` is JSON text that was checked against the function's signature. `retries` and
+    `max_age_seconds` are the function's, as they were then. `trace_parent` is a W3C `traceparent`
+    header value, carried unchanged.
     """
 
     id: str
@@ -51,8 +52,24 @@ class Invocation:
     payload: bytes
     trigger: str
     timeout_seconds: float
+    retries: int = 0
+    max_age_seconds: float | None = None
+    delay_seconds: float = 0.0
     request_id: str | None = None
     trace_parent: str | None = None
+    replay_of: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IdempotencyKey:
+    """A caller's key, and a digest of the payload that it came with.
+
+    Two requests with the same key and payload within `ttl_seconds` are one invocation.
+    """
+
+    key: str
+    digest: str
+    ttl_seconds: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,8 +90,12 @@ class Record:
     accepted_at_us: int
     started_at_us: int | None = None
     finished_at_us: int | None = None
+    due_at_us: int | None = None
     result: bytes | None = None
     error: bytes | None = None
+    progress: bytes | None = None
+    replay_of: str | None = None
+    dead_letter: str | None = None
 
     @property
     def is_terminal(self) -> bool:
@@ -103,10 +124,15 @@ class Record:
             shown["result"] = msgspec.Raw(self.result)
         if self.error is not None:
             shown["error"] = msgspec.Raw(self.error)
+        if self.dead_letter is not None:
+            shown["dead_letter"] = self.dead_letter
         shown |= {
             "attempt": self.attempt,
             "max_attempts": self.max_attempts,
+            "progress": msgspec.Raw(self.progress or b"null"),
+            "replay_of": self.replay_of,
             "accepted_at": _rfc3339(self.accepted_at_us),
+            "due_at": _rfc3339(self.due_at_us),
             "started_at": _rfc3339(self.started_at_us),
             "finished_at": _rfc3339(self.finished_at_us),
             "queue_wait_ms": self.queue_wait_ms,

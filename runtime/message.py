@@ -5,6 +5,7 @@ run it; a test holds it, field by field, against what Celery itself publishes.
 """
 
 import os
+import re
 import socket
 import uuid
 from typing import Any
@@ -16,14 +17,24 @@ from runtime.payload import PayloadType
 QUEUE = "celery"
 """The list that a stock Celery producer would use."""
 
+QUEUES = (QUEUE, *(f"{QUEUE}\x06\x16{priority}" for priority in (3, 6, 9)))
+"""The same, and those where kombu's Redis transport puts less urgent messages."""
+
 _REPR_CHARACTERS = 200
+# Producers write it once among the headers. A payload is text in text: its quotes are escaped.
+_ID_HEADER = re.compile(rb'"id"\s*:\s*"([!-~]{1,200}?)"')
 _ORIGIN = f"eyas{os.getpid()}@{socket.gethostname()}"
 
 
-def encode(invocation: Invocation, payload_type: PayloadType) -> bytes:
-    """Return the message to put into the queue."""
+def encode(invocation: Invocation, payload_type: PayloadType | None) -> bytes:
+    """Return the message to put into the queue.
+
+    Without a `payload_type`, one whose payload is only in the record, where our workers read it.
+    """
     payload = invocation.payload or b"{}"
-    if payload_type.event is not None:
+    if payload_type is None:
+        payload = b"{}"
+    elif payload_type.event is not None:
         payload = b'{"%s":%s}' % (payload_type.event.name.encode(), payload)
     text = payload.decode()
     headers: dict[str, Any] = {
@@ -36,7 +47,7 @@ def encode(invocation: Invocation, payload_type: PayloadType) -> bytes:
         "group": None,
         "group_index": None,
         "retries": 0,
-        "timelimit": [invocation.timeout_seconds, None],
+        "timelimit": [invocation.timeout_seconds or None, None],
         "root_id": invocation.id,
         "parent_id": None,
         "argsrepr": "()",
@@ -46,6 +57,8 @@ def encode(invocation: Invocation, payload_type: PayloadType) -> bytes:
         "replaced_task_nesting": 0,
         "stamped_headers": None,
         "stamps": {},
+        # Ours. `trigger` tells that there is a record: a stock producer's message gets it later.
+        "trigger": invocation.trigger,
         "request_id": invocation.request_id,
         "traceparent": invocation.trace_parent,
     }
@@ -66,4 +79,37 @@ def encode(invocation: Invocation, payload_type: PayloadType) -> bytes:
                 "delivery_tag": str(uuid.uuid4()),
             },
         }
+    )
+
+
+def id_in(message: bytes) -> str | None:
+    """Return the invocation id that a message carries; None if it carries none."""
+    found = _ID_HEADER.search(message)
+    return found[1].decode() if found else None
+
+
+def failed_result(invocation_id: str, *, state: str, error_type: str, error_message: str) -> bytes:
+    """Return what `AsyncResult` reads of an invocation that ended without its handler's doing.
+
+    `state` is Celery's: `FAILURE` or `REVOKED`. `error_type` is a class of `celery.exceptions`.
+    """
+    return json_text.encode(
+        {
+            "status": state,
+            "result": {
+                "exc_type": error_type,
+                "exc_message": [error_message],
+                "exc_module": "celery.exceptions",
+            },
+            "traceback": None,
+            "children": [],
+            "task_id": invocation_id,
+        }
+    )
+
+
+def revoked_result(invocation_id: str, reason: str) -> bytes:
+    """Return what `AsyncResult` reads of an invocation that was cancelled, or is too old to run."""
+    return failed_result(
+        invocation_id, state="REVOKED", error_type="TaskRevokedError", error_message=reason
     )

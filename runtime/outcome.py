@@ -22,8 +22,9 @@ class FunctionError:
 
     `type` is the exception's class name, or one of `Timeout` (stopped at its time limit),
     `WorkerLost` (its process died), `Poison` (its process died too often), `InvalidPayload`,
-    `InvalidResult` (JSON cannot hold it), `UnknownFunction` and `Revoked`. `stack_trace` holds one
-    string per frame of the user's code, outermost first, as `traceback.format_list` makes them.
+    `InvalidResult` (JSON cannot hold it), `UnknownFunction`, `Cancelled`, `Expired` (too old to
+    run) and `Malformed` (a message that is no invocation). `stack_trace` holds one string per
+    frame of the user's code, outermost first, as `traceback.format_list` makes them.
     """
 
     type: str

@@ -38,6 +38,13 @@ def _positive(text: str) -> int:
     return number
 
 
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 0:
+        raise ValueError
+    return number
+
+
 def _redis_url(text: str) -> str:
     url = urlsplit(text)
     if url.scheme not in {"redis", "rediss"} or not url.hostname:
@@ -248,6 +255,55 @@ FIELDS = (
         meaning="how long the record of a finished invocation is kept",
     ),
     Field(
+        name="dead_letter_ttl_seconds",
+        variable="EYAS_DEAD_LETTER_TTL_SECONDS",
+        parse=_positive,
+        default="1209600",
+        expected="a whole number of seconds from 1",
+        meaning="how long a dead letter is kept",
+    ),
+    Field(
+        name="expired_ttl_seconds",
+        variable="EYAS_EXPIRED_TTL_SECONDS",
+        parse=_positive,
+        default="604800",
+        expected="a whole number of seconds from 1",
+        meaning="how long after its record an id is still answered 410 (gone), not 404",
+    ),
+    Field(
+        name="idempotency_ttl_seconds",
+        variable="EYAS_IDEMPOTENCY_TTL_SECONDS",
+        parse=_positive,
+        default="86400",
+        expected="a whole number of seconds from 1",
+        meaning="how long an `Idempotency-Key` is remembered",
+    ),
+    Field(
+        name="max_delay_seconds",
+        variable="EYAS_MAX_DELAY_SECONDS",
+        parse=_positive,
+        default="31536000",
+        expected="a whole number of seconds from 1",
+        meaning="the longest `Eyas-Delay`",
+    ),
+    Field(
+        name="max_open",
+        variable="EYAS_MAX_OPEN",
+        parse=_count,
+        default="2000000",
+        expected="a whole number from 0",
+        meaning="how many invocations may wait or run at a time, before more are answered 429; "
+        "0 for any number",
+    ),
+    Field(
+        name="max_deliveries",
+        variable="EYAS_MAX_DELIVERIES",
+        parse=_positive,
+        default="5",
+        expected="a whole number from 1",
+        meaning="how many processes an invocation may kill before it is a dead letter (Poison)",
+    ),
+    Field(
         name="allowed_hosts",
         variable="EYAS_ALLOWED_HOSTS",
         parse=_words,
@@ -264,6 +320,15 @@ FIELDS = (
         meaning="web sites whose pages may call this server from a browser",
     ),
 )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retention:
+    """How long, in seconds, what is finished is kept: records, dead letters, and then bare ids."""
+
+    record_seconds: int
+    dead_letter_seconds: int
+    id_seconds: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -290,6 +355,12 @@ class Settings:
     max_result_bytes: int
     max_integer_digits: int
     result_ttl_seconds: int
+    dead_letter_ttl_seconds: int
+    expired_ttl_seconds: int
+    idempotency_ttl_seconds: int
+    max_delay_seconds: int
+    max_open: int
+    max_deliveries: int
     allowed_hosts: tuple[str, ...]
     allowed_origins: tuple[str, ...]
 
@@ -322,6 +393,15 @@ class Settings:
     def broker_url(self) -> str:
         """The URL of the broker in use, embedded or not."""
         return self.redis_url or f"redis://127.0.0.1:{self.broker_port}/0"
+
+    @property
+    def retention(self) -> Retention:
+        """How long finished invocations are kept."""
+        return Retention(
+            record_seconds=self.result_ttl_seconds,
+            dead_letter_seconds=self.dead_letter_ttl_seconds,
+            id_seconds=self.expired_ttl_seconds,
+        )
 
     @property
     def web_url(self) -> str:

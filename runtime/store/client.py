@@ -15,21 +15,24 @@ import redis.asyncio
 import structlog
 from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import OutOfMemoryError, ReadOnlyError, RedisError, ResponseError
 from redis.retry import Retry
 
-from runtime.errors import BrokerUnavailableError
-from runtime.store.steps import Step
+from runtime.errors import BrokerUnavailableError, BrokerUnsupportedError
+from runtime.store.step import Step
 
 T = TypeVar("T")
 
 _log = structlog.get_logger(__name__)
 
+_OLDEST = 7
 _CONNECT_SECONDS = 0.5
 _PAUSE_SECONDS = 0.3
 # Errors of a server that is up but cannot serve: full, read-only, loading, unable to write its
 # append-only file, or replaced by one that wants a password.
 _UNABLE = ("OOM", "READONLY", "LOADING", "MISCONF", "NOAUTH", "WRONGPASS", "NOPERM", "BUSY ")
+# redis-py makes classes of some, and cuts the word off.
+_UNABLE_ERRORS = (OutOfMemoryError, ReadOnlyError)
 
 
 class Store:
@@ -110,12 +113,40 @@ def _translated() -> Iterator[None]:
     try:
         yield
     except ResponseError as error:
-        if not any(word in str(error) for word in _UNABLE):
+        if not isinstance(error, _UNABLE_ERRORS) and not any(w in str(error) for w in _UNABLE):
             raise
-        raise BrokerUnavailableError(f"the broker cannot serve: {error}") from error
+        raise BrokerUnavailableError(f"the broker cannot serve: {_word(error)}{error}") from error
     except (RedisError, OSError) as error:
         reason = str(error) or type(error).__name__
         raise BrokerUnavailableError(f"the broker does not answer: {reason}") from error
+
+
+def _word(error: ResponseError) -> str:
+    match error:
+        case OutOfMemoryError():
+            return "OOM: "
+        case ReadOnlyError():
+            return "READONLY: "
+        case _:
+            return ""
+
+
+def check_server(url: str) -> None:
+    """Raise `BrokerUnsupportedError` if the broker is too old for our scripts' flags.
+
+    Valkey calls itself Redis 7.2 in this place. Raises `BrokerUnavailableError`.
+    """
+    store = Store(url, reply_seconds=1.0)
+    try:
+        version = store.run(Step(arguments=("INFO", "server"), parse=lambda info: info)).get(
+            "redis_version", "?"
+        )
+    finally:
+        store.close()
+    if not version.partition(".")[0].isdigit() or int(version.partition(".")[0]) < _OLDEST:
+        raise BrokerUnsupportedError(
+            f"the broker is Redis {version}: Redis {_OLDEST}, Valkey 7.2 or newer is needed"
+        )
 
 
 def is_reachable(url: str) -> bool:

@@ -1,27 +1,56 @@
-"""Every key that a stack uses in the broker.
+r"""Every key that a stack uses in the broker.
 
-| key                            | type   | holds                                                |
-|--------------------------------|--------|------------------------------------------------------|
-| `eyas:invocation:{id}`         | hash   | the record of one invocation, fields below; expires  |
-|                                |        | some time after a terminal status                    |
-| `eyas:counts:{function}`       | hash   | how many invocations were `accepted`, and how many   |
-|                                |        | now have each status; a terminal one is counted for  |
-|                                |        | ever: accepted = sum of the others                   |
-| `eyas:workers`                 | zset   | worker name -> when its sign of life lapses, seconds |
-| `celery`                       | list   | queued messages; producers push left, workers pop    |
-|                                |        | right                                                |
-| `unacked`, `unacked_index`     | hash,  | kombu's: messages that a worker holds, and since     |
-|                                | zset   | when                                                 |
-| `celery-task-meta-{id}`        | string | Celery's result, for `AsyncResult(id).get()`         |
+| key                               | type   | holds                                              |
+|-----------------------------------|--------|----------------------------------------------------|
+| `eyas:invocation:{id}`            | hash   | the record of one invocation, fields below; expires|
+|                                   |        | some time after a terminal status                  |
+| `eyas:open`                       | zset   | id -> accepted_at, of those without such a status  |
+| `eyas:counts:{function}`          | hash   | how many invocations were `accepted`, and how many |
+|                                   |        | now have each status; a terminal one is counted for|
+|                                   |        | ever: accepted = sum of the others                 |
+| `eyas:functions`                  | set    | names of the functions that have counts            |
+| `celery`                          | list   | queued messages; producers push left, workers claim|
+|                                   |        | right. Less urgent ones of stock producers are in  |
+|                                   |        | `celery\x06\x163`, and the same with 6 and 9       |
+| `eyas:claims`                     | string | how many claims were made; numbers the next one    |
+| `eyas:landing:{worker}`           | list   | a message that the worker was waiting for, and has |
+|                                   |        | not claimed yet                                    |
+| `eyas:landing_queue:{worker}`     | string | the queue that it came from                        |
+| `eyas:in_flight:{worker}`         | hash   | tag of a claim -> message                          |
+| `eyas:running:{worker}`           | hash   | tag -> id, of claims whose attempt has started     |
+| `eyas:cancelling:{worker}`        | set    | ids of running invocations that it shall stop      |
+| `eyas:leases`                     | zset   | worker -> when its lease lapses                    |
+| `eyas:consuming`                  | set    | workers that take messages                         |
+| `eyas:swept_at`                   | string | when lapsed leases were looked for last            |
+| `eyas:delayed`                    | zset   | id -> when it is due; the message is in the record |
+| `eyas:slots:{function}`           | set    | claims that hold one of a function's slots         |
+| `eyas:parked:{function}`          | list   | messages that wait for one: queue, newline, message|
+| `eyas:parked`, `eyas:concurrency` | set,   | functions that have such; their numbers of slots   |
+|                                   | hash   |                                                    |
+| `eyas:dead`, `eyas:dead:{function}`| zset  | id -> when it became a dead letter                 |
+| `eyas:seen:{day}`                 | set    | ids that existed, until that day (since the epoch) |
+| `eyas:idempotency:{function}:{key}`| string| digest of the payload, blank, id                   |
+| `eyas:revoked:{id}`               | string | cancelled by a Celery program before it was claimed|
+| `celery-task-meta-{id}`           | string | Celery's result, for `AsyncResult(id).get()`       |
+
+All times are microseconds since the epoch, by the broker's clock.
 
 Channels: `eyas:invocation:{id}` gets each new status; `celery-task-meta-{id}` gets Celery's result.
 
 Fields of a record: `function`, `status`, `trigger`, `payload` (JSON), `attempt`, `max_attempts`,
-`accepted_at`, `started_at`, `finished_at` (microseconds since the epoch, by the broker's clock),
-`result` (JSON), `error` (JSON), `worker` (who runs it), `request_id`.
+`retries`, `accepted_at`, `started_at`, `finished_at`, `due_at` (while delayed), `expires_at`,
+`result` (JSON), `error` (JSON), `progress` (JSON), `request_id`, `replay_of`, `dead_letter` (why),
+`failures` (function errors so far), `crashes` (processes that died), `cancel_requested`, `parked`,
+`claim` (worker, blank, tag: who runs it), `finished_by`, `retried_by` (tokens of requests),
+`retried_at`, and, while it is
+delayed or a dead letter, its `message` and the `queue` to put that into.
+
+A message is in exactly one of these places: a queue, a landing list, an in-flight set, a parked
+list, or the record of a delayed invocation. Every step that moves it is one script.
 """
 
-WORKERS = "eyas:workers"
+OPEN = "eyas:open"
+DEAD_LETTERS = "eyas:dead"
 
 
 def invocation(invocation_id: str) -> str:
@@ -31,6 +60,22 @@ def invocation(invocation_id: str) -> str:
 
 def counts(function: str) -> str:
     return f"eyas:counts:{function}"
+
+
+def in_flight(worker: str) -> str:
+    return f"eyas:in_flight:{worker}"
+
+
+def landing(worker: str) -> str:
+    return f"eyas:landing:{worker}"
+
+
+def dead_letters(function: str | None) -> str:
+    return f"{DEAD_LETTERS}:{function}" if function is not None else DEAD_LETTERS
+
+
+def idempotency(function: str, key: str) -> str:
+    return f"eyas:idempotency:{function}:{key}"
 
 
 def celery_result(invocation_id: str) -> str:

@@ -1,26 +1,92 @@
--- Start an attempt. A message from a stock Celery producer gets its record here.
+-- Start an attempt of an invocation whose message this worker claimed.
 --
--- KEYS  1 record (also the channel)   2 counts of the function
--- ARGV  1 worker   2... field, value pairs of the record, if there is none yet
--- returns {status before, attempt now, payload, accepted_at, started_at};
---         a terminal status before means: do not run it, nothing was changed
+-- KEYS  1 record (also the channel)
+-- ARGV  1 worker   2 tag   3 id   4 attempts that may run at a time, 0 for any number
+--       5 how many of its processes may die
+-- returns {verdict, attempt, payload, accepted_at, started_at, failures}; verdict is
+--   run        the attempt has started
+--   finished   the status is terminal, or the record is gone: the message was let go
+--   duplicate  the invocation runs, or waits for its time, by another message: this one was let go
+--   stale      the claim is not held any more
+--   parked     all slots of the function are taken: the message waits for one
+--   cancelled, expired, poison   it must not run, and must be finished so
 
-local found = redis.call('HMGET', KEYS[1], 'status', 'attempt', 'payload', 'accepted_at')
-local status = found[1]
-if status == 'succeeded' or status == 'failed' or status == 'cancelled' or status == 'expired' then
-  return {status, tonumber(found[2]), '', '', ''}
+local claim = ARGV[1] .. ' ' .. ARGV[2]
+local message = redis.call('HGET', in_flight_of(ARGV[1]), ARGV[2])
+if not message then
+  return {'stale', 0, '', 0, 0, 0}
 end
-local time = redis.call('TIME')
-local now = string.format('%.0f', time[1] * 1000000 + time[2])
-if not status then
-  redis.call('HSET', KEYS[1], 'attempt', 0, 'accepted_at', now, unpack(ARGV, 2))
-  redis.call('HINCRBY', KEYS[2], 'accepted', 1)
-  found = redis.call('HMGET', KEYS[1], 'status', 'attempt', 'payload', 'accepted_at')
+local found = redis.call('HMGET', KEYS[1], 'status', 'attempt', 'payload', 'accepted_at', 'claim',
+  'cancel_requested', 'expires_at', 'crashes', 'function', 'failures', 'parked')
+local status, name = found[1], found[9]
+local function answer(verdict, started_at)
+  return {verdict, tonumber(found[2] or 0), found[3] or '', tonumber(found[4] or 0),
+    started_at or 0, tonumber(found[10] or 0)}
+end
+-- It takes no slot: if it was woken for one, or one is free, let the next come.
+local function pass_on()
+  if found[11] or tonumber(ARGV[4]) > redis.call('SCARD', slots_of(name)) then
+    wake(name)
+  end
+end
+if not status or TERMINAL[status] then
+  let_go(ARGV[1], ARGV[2])
+  if name then
+    pass_on()
+  end
+  return answer('finished')
+end
+if status == 'running' then
+  local worker, tag = string.match(found[5], '^(%S+) (.*)$')
+  if found[5] == claim then
+    -- Started before, and the answer did not arrive.
+    return answer('run', tonumber(redis.call('HGET', KEYS[1], 'started_at')))
+  elseif redis.call('HEXISTS', in_flight_of(worker), tag) == 1 then
+    let_go(ARGV[1], ARGV[2])
+    pass_on()
+    return answer('duplicate')
+  end
+  -- What ran it is lost: it waits again, and this is its message.
+  count(name, 'running', 'queued')
+  redis.call('HSET', KEYS[1], 'status', 'queued')
+  status = 'queued'
+  let_go(worker, tag)
+end
+if redis.call('ZSCORE', 'eyas:delayed', ARGV[3]) then
+  let_go(ARGV[1], ARGV[2])
+  pass_on()
+  return answer('duplicate')
+end
+local now = now_us()
+local forbidden = found[6] and 'cancelled'
+  or found[7] and tonumber(found[7]) < now and 'expired'
+  or tonumber(found[8] or 0) >= tonumber(ARGV[5]) and 'poison'
+if forbidden then
+  pass_on()
+  return answer(forbidden)
+end
+if ARGV[4] == '0' then
+  if found[11] then
+    -- The limit was lifted meanwhile: let the others come too.
+    wake(name)
+  end
 else
-  redis.call('HINCRBY', KEYS[2], status, -1)
+  redis.call('HSET', 'eyas:concurrency', name, ARGV[4])
+  if redis.call('SCARD', slots_of(name)) >= tonumber(ARGV[4]) then
+    local _, _, queue = parts_of(ARGV[2])
+    -- One that waited before is the next, not the last.
+    redis.call(found[11] and 'RPUSH' or 'LPUSH', parked_of(name), queue .. '\n' .. message)
+    redis.call('HSET', KEYS[1], 'parked', 1)
+    redis.call('SADD', 'eyas:parked', name)
+    let_go(ARGV[1], ARGV[2])
+    return answer('parked')
+  end
+  redis.call('SADD', slots_of(name), claim)
 end
-redis.call('HINCRBY', KEYS[2], 'running', 1)
-local attempt = redis.call('HINCRBY', KEYS[1], 'attempt', 1)
-redis.call('HSET', KEYS[1], 'status', 'running', 'started_at', now, 'worker', ARGV[1])
+count(name, status, 'running')
+found[2] = redis.call('HINCRBY', KEYS[1], 'attempt', 1)
+redis.call('HSET', KEYS[1], 'status', 'running', 'started_at', whole(now), 'claim', claim)
+redis.call('HDEL', KEYS[1], 'progress', 'parked', 'due_at')
+redis.call('HSET', running_of(ARGV[1]), ARGV[2], ARGV[3])
 redis.call('PUBLISH', KEYS[1], 'running')
-return {status or '', attempt, found[3], found[4], now}
+return answer('run', now)

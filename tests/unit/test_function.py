@@ -1,7 +1,10 @@
+from typing import Any
+
 import pytest
 
 from runtime import function
 from runtime.errors import DefinitionError
+from runtime.policy import RetryPolicy
 
 
 def test_a_function_is_called_like_its_handler() -> None:
@@ -29,12 +32,110 @@ def test_names_that_no_route_could_have_are_refused(name: str) -> None:
         def handler() -> None: ...
 
 
-@pytest.mark.parametrize("timeout", [0, -1, float("inf"), float("nan"), "9"])
-def test_timeouts_that_never_come_are_refused(timeout: float) -> None:
-    with pytest.raises(DefinitionError, match="expected seconds above 0"):
+def test_a_function_is_tried_once_and_by_any_number_at_a_time_unless_it_says_so() -> None:
+    @function
+    def handler() -> None: ...
 
-        @function(timeout=timeout)
+    assert handler.retry_policy == RetryPolicy(
+        retries=0,
+        backoff_seconds=1,
+        backoff_max_seconds=600,
+        retry_on=(Exception,),
+        max_age_seconds=None,
+    )
+    assert (handler.soft_timeout_seconds, handler.concurrency) == (None, None)
+
+
+def test_every_option_reaches_the_function() -> None:
+    @function(
+        timeout=9,
+        soft_timeout=8.5,
+        retries=3,
+        backoff=0,
+        backoff_max=0.5,
+        retry_on=(OSError, ValueError),
+        max_age=3600,
+        concurrency=2,
+    )
+    def handler() -> None: ...
+
+    assert handler.retry_policy == RetryPolicy(
+        retries=3,
+        backoff_seconds=0,
+        backoff_max_seconds=0.5,
+        retry_on=(OSError, ValueError),
+        max_age_seconds=3600,
+    )
+    assert (handler.timeout_seconds, handler.soft_timeout_seconds) == (9, 8.5)
+    assert handler.concurrency == 2
+
+
+def test_one_exception_class_is_a_tuple_of_it() -> None:
+    @function(retries=1, retry_on=TimeoutError)
+    def handler() -> None: ...
+
+    assert handler.retry_policy.retry_on == (TimeoutError,)
+
+
+NO_SECONDS_ABOVE_0 = [0, -1, 0.0, float("inf"), float("nan"), "9", True, [1]]
+NO_SECONDS_FROM_0 = [-1, -0.001, float("inf"), float("nan"), "9", None, True]
+NO_WHOLE_NUMBER = [-1, 1.0, "1", True, float("nan")]
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "expected"),
+    [
+        *(("timeout", value, "seconds above 0") for value in [*NO_SECONDS_ABOVE_0, None]),
+        *(("soft_timeout", value, "seconds above 0") for value in NO_SECONDS_ABOVE_0),
+        *(("max_age", value, "seconds above 0") for value in NO_SECONDS_ABOVE_0),
+        *(("backoff", value, "seconds from 0") for value in NO_SECONDS_FROM_0),
+        *(("backoff_max", value, "seconds from 0") for value in NO_SECONDS_FROM_0),
+        *(("retries", value, "a whole number from 0") for value in [*NO_WHOLE_NUMBER, None]),
+        *(("concurrency", value, "a whole number from 1") for value in [*NO_WHOLE_NUMBER, 0]),
+        *(
+            ("retry_on", value, "an exception class, or a tuple of such")
+            for value in (3, None, "ValueError", ValueError(), int, [ValueError], (ValueError, 3))
+        ),
+        ("soft_timeout", 300, "less than timeout=300"),
+        ("soft_timeout", 301, "less than timeout=300"),
+    ],
+)
+def test_an_option_that_cannot_work_is_named(option: str, value: Any, expected: str) -> None:
+    with pytest.raises(DefinitionError) as refused:
+
+        @function(**{option: value})
         def handler() -> None: ...
+
+    message = str(refused.value)
+    assert message.startswith("function 'handler': ")
+    assert f"{option}={value!r}, expected {expected}" in message
+
+
+def test_all_wrong_options_are_named_at_once() -> None:
+    with pytest.raises(DefinitionError) as refused:
+
+        @function(timeout=0, retries=-1, backoff=-2, concurrency=0)
+        def handler() -> None: ...
+
+    named = str(refused.value)
+    assert all(one in named for one in ("timeout=0", "retries=-1", "backoff=-2", "concurrency=0"))
+
+
+def test_a_soft_timeout_comes_before_the_timeout() -> None:
+    with pytest.raises(DefinitionError, match="soft_timeout=5, expected less than timeout=5"):
+
+        @function(timeout=5, soft_timeout=5)
+        def refused() -> None: ...
+
+    @function(timeout=5, soft_timeout=4.999)
+    def handler() -> None: ...
+
+    assert handler.soft_timeout_seconds == 4.999
+
+
+def test_an_option_that_does_not_exist_is_refused() -> None:
+    with pytest.raises(TypeError, match="retry"):
+        function(retry=1)  # type: ignore[call-overload]
 
 
 def test_a_generator_is_no_handler() -> None:

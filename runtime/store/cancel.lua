@@ -1,0 +1,41 @@
+-- Cancel an invocation: one that waits never runs, one that runs is stopped by its worker.
+--
+-- KEYS  1 record (also the channel)   2 Celery's result (also a channel)
+-- ARGV  1 id   2 the function error   3 Celery's result   4 seconds to keep record and result
+--       5 seconds to remember the id after that   6 seconds to remember the id of no invocation, for
+--         a message that is still in the queue without a record; 0 for not at all
+--       7 '0' to let one go on that runs
+-- returns 'cancelled', 'stopping', 'running' or 'finished' (nothing is changed), or 'unknown'
+
+local found = redis.call('HMGET', KEYS[1], 'status', 'function', 'claim')
+local status, name = found[1], found[2]
+if not status then
+  if ARGV[6] ~= '0' then
+    redis.call('SET', 'eyas:revoked:' .. ARGV[1], 1, 'EX', ARGV[6])
+  end
+  return 'unknown'
+elseif TERMINAL[status] then
+  return 'finished'
+elseif status == 'running' then
+  if ARGV[7] == '0' then
+    return 'running'
+  end
+  redis.call('HSET', KEYS[1], 'cancel_requested', 1)
+  local worker, tag = string.match(found[3], '^(%S+) (.*)$')
+  if redis.call('HEXISTS', running_of(worker), tag) == 1 then
+    redis.call('SADD', cancelling_of(worker), ARGV[1])
+  end
+  return 'stopping'
+end
+local now = now_us()
+count(name, status, 'cancelled')
+redis.call('HSET', KEYS[1], 'status', 'cancelled', 'finished_at', whole(now), 'error', ARGV[2])
+redis.call('HDEL', KEYS[1], 'message', 'queue', 'due_at')
+redis.call('EXPIRE', KEYS[1], ARGV[4])
+redis.call('ZREM', 'eyas:open', ARGV[1])
+redis.call('ZREM', 'eyas:delayed', ARGV[1])
+note_seen(ARGV[1], now, ARGV[4] + ARGV[5])
+redis.call('SET', KEYS[2], ARGV[3], 'EX', ARGV[4])
+redis.call('PUBLISH', KEYS[2], ARGV[3])
+redis.call('PUBLISH', KEYS[1], 'cancelled')
+return 'cancelled'

@@ -1,0 +1,192 @@
+"""Steps of workers: taking messages out of the queues, and giving back what they do not finish."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from runtime.invocation import Invocation
+from runtime.message import QUEUE
+from runtime.settings import Retention
+from runtime.store import keys
+from runtime.store.step import Step, microseconds, script
+
+LEASE_SECONDS = 3.0
+"""How long a worker's claims hold after it was last heard of."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """One message in a worker's hands. Whoever holds it may change its invocation's record."""
+
+    worker: str
+    tag: str
+
+    @property
+    def deliveries(self) -> int:
+        """How often the message has been delivered, this time included."""
+        return int(self.tag.split(":", 2)[1])
+
+    @property
+    def queue(self) -> str:
+        """The queue that it was taken from."""
+        return self.tag.split(":", 2)[2]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Renewed:
+    """The answer to `renew`. After a lapse, what was held may be in other hands."""
+
+    has_lapsed: bool
+    to_stop: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lapsed:
+    """A worker whose lease has lapsed, and how many of its messages were queued again."""
+
+    worker: str
+    messages: int
+    since_seconds: float
+
+
+def claim(
+    worker: str,
+    *,
+    queues: Sequence[str],
+    room: int,
+    landing_queue: str = QUEUE,
+    acknowledged: Sequence[str] = (),
+) -> Step[list[tuple[str, bytes]]]:
+    """Claim up to `room` messages, and acknowledge tags; the answer is tags and messages.
+
+    What has landed comes first, then `queues` in their order, the oldest message first.
+    """
+    return Step(
+        script=script("claim"),
+        keys=(keys.in_flight(worker), keys.landing(worker), *queues),
+        arguments=(worker, room, LEASE_SECONDS, landing_queue, *acknowledged),
+        parse=lambda reply: [
+            (tag.decode(), message) for tag, message in zip(reply[::2], reply[1::2], strict=True)
+        ],
+    )
+
+
+def wait_for_message(worker: str, *, queue: str, seconds: float) -> Step[bool]:
+    """Wait until there is a message, and move it to the worker's landing list."""
+    return Step(
+        arguments=("BLMOVE", queue, keys.landing(worker), "RIGHT", "LEFT", seconds),
+        parse=lambda reply: reply is not None,
+    )
+
+
+def acknowledge(worker: str, tags: Sequence[str]) -> Step[int]:
+    """End claims."""
+    return Step(script=script("acknowledge"), arguments=(worker, *tags), parse=int)
+
+
+def requeue(held: Claim, *, has_crashed: bool) -> Step[bool]:
+    """Make a claimed message the next of its queue; False if the claim is not held.
+
+    `has_crashed` counts against it: the process that ran it died.
+    """
+    return Step(
+        script=script("requeue"),
+        arguments=(held.worker, held.tag, int(has_crashed)),
+        parse=bool,
+    )
+
+
+def requeue_unstarted(worker: str) -> Step[int]:
+    """Give back, in order, what a worker has claimed and not started."""
+    return Step(script=script("requeue"), arguments=(worker, "", 0), parse=int)
+
+
+def renew(worker: str, *, consumes: bool, landing_queue: str = QUEUE) -> Step[Renewed]:
+    """Renew a worker's lease; hear which of its running invocations shall be stopped."""
+    return Step(
+        script=script("renew"),
+        arguments=(worker, LEASE_SECONDS, landing_queue, int(consumes)),
+        parse=lambda reply: Renewed(
+            has_lapsed=bool(int(reply[0])), to_stop=tuple(one.decode() for one in reply[1:])
+        ),
+    )
+
+
+def retire(worker: str) -> Step[int]:
+    """End a worker's lease, and give back whatever it still holds."""
+    return Step(script=script("retire"), arguments=(worker,), parse=int)
+
+
+def count_consuming() -> Step[int]:
+    """Count the workers that take messages, and were heard of lately."""
+    return Step(script=script("consuming"), parse=int)
+
+
+def sweep(*, gap_seconds: float) -> Step[list[Lapsed]]:
+    """Give back what workers hold whose lease has lapsed.
+
+    If nobody has swept for more than `gap_seconds`, leases are prolonged by the time above that.
+    """
+    return Step(
+        script=script("sweep"),
+        arguments=(microseconds(gap_seconds), microseconds(LEASE_SECONDS)),
+        parse=lambda reply: [
+            Lapsed(worker=worker.decode(), messages=messages, since_seconds=since / 1e6)
+            for worker, messages, since in zip(reply[::3], reply[1::3], reply[2::3], strict=True)
+        ],
+    )
+
+
+def put_off(held: Claim, invocation_id: str, *, until_us: int) -> Step[bool]:
+    """Delay a claimed message to a time; False if it has come, or there is no open record."""
+    return Step(
+        script=script("delay"),
+        arguments=(held.worker, held.tag, invocation_id, until_us),
+        parse=bool,
+    )
+
+
+def quarantine(
+    held: Claim,
+    *,
+    dead_letter: Invocation,
+    error: bytes,
+    reason: str,
+    retention: Retention,
+) -> Step[bool]:
+    """Make a dead letter of a claimed message that is no invocation.
+
+    `dead_letter` has what can be shown of it.
+    """
+    return Step(
+        script=script("quarantine"),
+        arguments=(
+            held.worker,
+            held.tag,
+            dead_letter.id,
+            dead_letter.function,
+            error,
+            dead_letter.payload,
+            retention.dead_letter_seconds,
+            retention.id_seconds,
+            reason,
+        ),
+        parse=bool,
+    )
+
+
+def read_tags(worker: str) -> Step[list[str]]:
+    """Read the tags of what a worker holds."""
+    return Step(
+        arguments=("HKEYS", keys.in_flight(worker)),
+        parse=lambda reply: [tag.decode() for tag in reply],
+    )
+
+
+def read_held() -> Step[list[bytes]]:
+    """Read every message that is neither queued nor delayed."""
+    return Step(script=script("held"), parse=list)
+
+
+def read_queue(queue: str, *, first: int, last: int) -> Step[list[bytes]]:
+    """Read messages of a queue; index 0 is the latest, -1 the oldest."""
+    return Step(arguments=("LRANGE", queue, first, last), parse=list)

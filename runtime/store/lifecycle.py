@@ -1,0 +1,353 @@
+"""Steps of an invocation's life, from being accepted to a terminal status."""
+
+import enum
+import math
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from runtime.invocation import IdempotencyKey, Invocation, Record, Status
+from runtime.message import QUEUE
+from runtime.policy import DeadLetterReason
+from runtime.settings import Retention
+from runtime.store import keys
+from runtime.store.claims import Claim
+from runtime.store.step import Step, microseconds, pairs, script
+
+_DAY_SECONDS = 86_400
+
+
+class Accepting(enum.StrEnum):
+    """What came of `accept`."""
+
+    ACCEPTED = "accepted"
+    KNOWN = "known"
+    FULL = "full"
+    REPLAYED = "replayed"
+    CONFLICT = "conflict"
+
+
+class Verdict(enum.StrEnum):
+    """Whether an attempt may run; `start.lua` says what each one means."""
+
+    RUN = "run"
+    FINISHED = "finished"
+    DUPLICATE = "duplicate"
+    STALE = "stale"
+    PARKED = "parked"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+    POISON = "poison"
+
+
+class Cancelling(enum.StrEnum):
+    """What came of `cancel`."""
+
+    CANCELLED = "cancelled"
+    STOPPING = "stopping"
+    RUNNING = "running"
+    FINISHED = "finished"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accepted:
+    """The answer to `accept`; `id` is the first request's, for a key that was used before."""
+
+    outcome: Accepting
+    id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Started:
+    """The answer to `start`. Only with the verdict `run` is the attempt started."""
+
+    verdict: Verdict
+    attempt: int
+    payload: bytes
+    accepted_at_us: int
+    started_at_us: int
+    failures: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """The answer to `finish` and `retry`; `started_at_us` is None if no attempt was started."""
+
+    attempt: int
+    accepted_at_us: int
+    started_at_us: int | None
+    ended_at_us: int
+    request_id: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """How often an invocation has failed so far, and how long ago it was accepted."""
+
+    failures: int
+    age_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """The answer to `read` for an invocation whose record has expired."""
+
+
+def accept(
+    invocation: Invocation,
+    message: bytes,
+    *,
+    max_open: int = 0,
+    idempotency: IdempotencyKey | None = None,
+) -> Step[Accepted]:
+    """Write the record and queue the message.
+
+    An empty message makes the record only: of a message that is claimed already.
+    """
+    key = keys.idempotency(invocation.function, idempotency.key) if idempotency else ""
+    return Step(
+        script=script("accept", even_if_full=not message),
+        keys=(keys.invocation(invocation.id), QUEUE),
+        arguments=(
+            invocation.id,
+            invocation.function,
+            message,
+            microseconds(invocation.delay_seconds),
+            max_open,
+            key,
+            idempotency.ttl_seconds if idempotency else 0,
+            idempotency.digest if idempotency else "",
+            invocation.max_age_seconds or 0,
+            *_fields(invocation),
+        ),
+        parse=lambda reply: Accepted(
+            outcome=Accepting(reply[0].decode()),
+            id=reply[1].decode() if len(reply) > 1 else invocation.id,
+        ),
+    )
+
+
+def start(
+    held: Claim, invocation_id: str, *, concurrency: int | None, max_deliveries: int
+) -> Step[Started]:
+    """Start an attempt, if it may run."""
+    return Step(
+        script=script("start"),
+        keys=(keys.invocation(invocation_id),),
+        arguments=(held.worker, held.tag, invocation_id, concurrency or 0, max_deliveries),
+        parse=lambda reply: Started(
+            verdict=Verdict(reply[0].decode()),
+            attempt=reply[1],
+            payload=reply[2],
+            accepted_at_us=reply[3],
+            started_at_us=reply[4],
+            failures=reply[5],
+        ),
+    )
+
+
+def finish(
+    held: Claim,
+    invocation_id: str,
+    *,
+    status: Status,
+    celery_result: bytes,
+    retention: Retention,
+    result: bytes | None = None,
+    error: bytes | None = None,
+    dead_letter: DeadLetterReason | None = None,
+) -> Step[Ended | None]:
+    """Write a terminal status and acknowledge the message; None if the claim is not held.
+
+    Exactly one of `result` and `error` is given, as JSON text. `celery_result` is what
+    `AsyncResult` reads.
+    """
+    outcome = ("result", result) if result is not None else ("error", error or b"null")
+    return Step(
+        script=script("finish"),
+        keys=(keys.invocation(invocation_id), keys.celery_result(invocation_id)),
+        arguments=(
+            held.worker,
+            held.tag,
+            invocation_id,
+            status.value,
+            celery_result,
+            dead_letter.value if dead_letter is not None else "",
+            retention.record_seconds,
+            retention.dead_letter_seconds,
+            retention.id_seconds,
+            _token(),
+            *outcome,
+        ),
+        parse=_ended,
+    )
+
+
+def retry(
+    held: Claim,
+    invocation_id: str,
+    *,
+    delay_seconds: float,
+    error: bytes,
+    celery_result: bytes,
+    retention: Retention,
+) -> Step[Ended | None]:
+    """End a failed attempt, and queue the invocation again after a pause.
+
+    None if this claim does not run it.
+    """
+    return Step(
+        script=script("retry"),
+        keys=(keys.invocation(invocation_id), keys.celery_result(invocation_id)),
+        arguments=(
+            held.worker,
+            held.tag,
+            invocation_id,
+            microseconds(delay_seconds),
+            error,
+            celery_result,
+            retention.record_seconds,
+            _token(),
+        ),
+        parse=_ended,
+    )
+
+
+def progress(held: Claim, invocation_id: str, *, report: bytes) -> Step[bool]:
+    """Note how far a running attempt is; False if this claim does not run it."""
+    return Step(
+        script=script("progress"),
+        keys=(keys.invocation(invocation_id),),
+        arguments=(held.worker, held.tag, report),
+        parse=bool,
+    )
+
+
+def read_run(invocation_id: str) -> Step[Run]:
+    """Read what the policy needs to know of an invocation whose attempt was stopped."""
+    return Step(
+        script=script("run"),
+        keys=(keys.invocation(invocation_id),),
+        parse=lambda reply: Run(failures=reply[0], age_us=reply[1]),
+    )
+
+
+def cancel(
+    invocation_id: str,
+    *,
+    error: bytes,
+    celery_result: bytes,
+    retention: Retention,
+    stop_running: bool = True,
+    remember_unknown_seconds: int = 0,
+) -> Step[Cancelling]:
+    """Cancel an invocation. One that runs is stopped by its worker, soon."""
+    return Step(
+        script=script("cancel"),
+        keys=(keys.invocation(invocation_id), keys.celery_result(invocation_id)),
+        arguments=(
+            invocation_id,
+            error,
+            celery_result,
+            retention.record_seconds,
+            retention.id_seconds,
+            remember_unknown_seconds,
+            int(stop_running),
+        ),
+        parse=lambda reply: Cancelling(reply.decode()),
+    )
+
+
+def read(invocation_id: str, *, retention: Retention) -> Step[Record | Gone | None]:
+    """Read a record; None if the id was never seen."""
+    longest = max(retention.record_seconds, retention.dead_letter_seconds) + retention.id_seconds
+
+    def parse(reply: Any) -> Record | Gone | None:
+        if reply == [b"gone"]:
+            return Gone()
+        return record(invocation_id, pairs(reply)) if reply else None
+
+    return Step(
+        script=script("read"),
+        keys=(keys.invocation(invocation_id),),
+        arguments=(invocation_id, math.ceil(longest / _DAY_SECONDS) + 1),
+        parse=parse,
+    )
+
+
+def read_counts(function: str) -> Step[dict[str, int]]:
+    """Read how many invocations were accepted, and how many have each status."""
+    return Step(arguments=("HGETALL", keys.counts(function)), parse=counts)
+
+
+def counts(reply: Mapping[bytes, Any]) -> dict[str, int]:
+    """Return a function's counts, by name."""
+    counted = {name.decode(): int(count) for name, count in reply.items()}
+    return {name: counted.get(name, 0) for name in ("accepted", *Status)}
+
+
+def record(invocation_id: str, fields: Mapping[bytes, bytes]) -> Record:
+    """Return the record that a hash holds."""
+
+    def text_of(field: bytes) -> str | None:
+        return fields[field].decode() if field in fields else None
+
+    def time_of(field: bytes) -> int | None:
+        return int(fields[field]) if field in fields else None
+
+    return Record(
+        id=invocation_id,
+        function=fields[b"function"].decode(),
+        status=Status(fields[b"status"].decode()),
+        trigger=fields[b"trigger"].decode(),
+        payload=fields[b"payload"],
+        attempt=int(fields[b"attempt"]),
+        max_attempts=int(fields[b"max_attempts"]),
+        accepted_at_us=int(fields[b"accepted_at"]),
+        started_at_us=time_of(b"started_at"),
+        finished_at_us=time_of(b"finished_at"),
+        due_at_us=time_of(b"due_at"),
+        result=fields.get(b"result"),
+        error=fields.get(b"error"),
+        progress=fields.get(b"progress"),
+        replay_of=text_of(b"replay_of"),
+        dead_letter=text_of(b"dead_letter"),
+    )
+
+
+def _fields(invocation: Invocation) -> list[str | bytes | int]:
+    fields: list[str | bytes | int] = [
+        "trigger",
+        invocation.trigger,
+        "payload",
+        invocation.payload,
+        "retries",
+        invocation.retries,
+        "max_attempts",
+        invocation.retries + 1,
+    ]
+    if invocation.request_id is not None:
+        fields += ["request_id", invocation.request_id]
+    if invocation.replay_of is not None:
+        fields += ["replay_of", invocation.replay_of]
+    return fields
+
+
+def _token() -> str:
+    """Return what tells a request that is sent again, after a lost answer, from another one."""
+    return secrets.token_hex(8)
+
+
+def _ended(reply: list[Any]) -> Ended | None:
+    if reply[0] == 0:
+        return None
+    _, attempt, accepted_at, started_at, ended_at, request_id = reply
+    return Ended(
+        attempt=attempt,
+        accepted_at_us=accepted_at,
+        started_at_us=started_at or None,
+        ended_at_us=ended_at,
+        request_id=request_id.decode() if request_id else None,
+    )

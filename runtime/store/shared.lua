@@ -1,0 +1,152 @@
+-- What the scripts have in common; put before each of them. `runtime/store/keys.py` has the keys.
+
+local TERMINAL = {succeeded = true, failed = true, cancelled = true, expired = true}
+
+local function now_us()
+  local time = redis.call('TIME')
+  return time[1] * 1000000 + time[2]
+end
+
+-- Lua would write a time in microseconds as 1.7e+15.
+local function whole(number)
+  return string.format('%.0f', number)
+end
+
+local function record_of(id) return 'eyas:invocation:' .. id end
+local function counts_of(name) return 'eyas:counts:' .. name end
+local function in_flight_of(worker) return 'eyas:in_flight:' .. worker end
+local function running_of(worker) return 'eyas:running:' .. worker end
+local function cancelling_of(worker) return 'eyas:cancelling:' .. worker end
+local function landing_of(worker) return 'eyas:landing:' .. worker end
+local function slots_of(name) return 'eyas:slots:' .. name end
+local function parked_of(name) return 'eyas:parked:' .. name end
+
+-- Count a new invocation of a function, or one that goes from a status to another.
+local function count(name, from, to)
+  local counts = counts_of(name)
+  if from then
+    redis.call('HINCRBY', counts, from, -1)
+  elseif redis.call('HINCRBY', counts, 'accepted', 1) == 1 then
+    redis.call('SADD', 'eyas:functions', name)
+  end
+  redis.call('HINCRBY', counts, to, 1)
+end
+
+-- A message that was delivered before says how often, in front of what its producer wrote. Any
+-- reader of JSON passes over the additional member.
+local function deliveries_of(message)
+  local deliveries = tonumber(string.match(message, '^{"deliveries":(%d+),')) or 0
+  -- More digits, which only a stranger can have written, would not stay a whole number in a tag.
+  return math.min(deliveries, 1000000000)
+end
+
+local function with_deliveries(message, deliveries)
+  local bare = string.gsub(message, '^{"deliveries":%d+,', '{', 1)
+  if deliveries == 0 or string.sub(bare, 1, 2) ~= '{"' then
+    return bare
+  end
+  return '{"deliveries":' .. deliveries .. ',' .. string.sub(bare, 2)
+end
+
+-- A claim's tag is {sequence}:{deliveries}:{queue}.
+local function parts_of(tag)
+  local sequence, deliveries, queue = string.match(tag, '^(%d+):(%d+):(.*)$')
+  return tonumber(sequence), tonumber(deliveries), queue
+end
+
+-- Queue the next message that waits for a slot of a function.
+local function wake(name)
+  local parcel = redis.call('RPOP', parked_of(name))
+  if parcel then
+    local queue, message = string.match(parcel, '^([^\n]*)\n(.*)$')
+    redis.call('RPUSH', queue, message)
+  else
+    redis.call('SREM', 'eyas:parked', name)
+  end
+end
+
+-- End a claim: the message is in no in-flight set any more, and its slot is free.
+local function let_go(worker, tag)
+  redis.call('HDEL', in_flight_of(worker), tag)
+  local id = redis.call('HGET', running_of(worker), tag)
+  if not id then
+    return
+  end
+  redis.call('HDEL', running_of(worker), tag)
+  redis.call('SREM', cancelling_of(worker), id)
+  local name = redis.call('HGET', record_of(id), 'function')
+  if name and redis.call('SREM', slots_of(name), worker .. ' ' .. tag) == 1 then
+    wake(name)
+  end
+end
+
+-- Give one claimed message back: next in its queue. `is_fault` counts the delivery against it.
+local function give_back(worker, tag, message, is_fault)
+  local _, deliveries, queue = parts_of(tag)
+  local id = redis.call('HGET', running_of(worker), tag)
+  if id then
+    local found = redis.call('HMGET', record_of(id), 'function', 'status', 'claim')
+    if found[2] == 'running' and found[3] == worker .. ' ' .. tag then
+      count(found[1], 'running', 'queued')
+      redis.call('HSET', record_of(id), 'status', 'queued')
+      if is_fault then
+        redis.call('HINCRBY', record_of(id), 'crashes', 1)
+      end
+      redis.call('PUBLISH', record_of(id), 'queued')
+    end
+  end
+  let_go(worker, tag)
+  redis.call('RPUSH', queue, with_deliveries(message, is_fault and deliveries or deliveries - 1))
+end
+
+-- Give back all that a worker holds, or all that it has not started, oldest first in the queue.
+local function give_back_all(worker, is_fault, unstarted_only)
+  local in_flight = redis.call('HGETALL', in_flight_of(worker))
+  local held = {}
+  for i = 1, #in_flight, 2 do
+    local tag = in_flight[i]
+    if not unstarted_only or redis.call('HEXISTS', running_of(worker), tag) == 0 then
+      held[#held + 1] = {parts_of(tag), tag, in_flight[i + 1]}
+    end
+  end
+  table.sort(held, function(one, other) return one[1] > other[1] end)
+  local landed = redis.call('LRANGE', landing_of(worker), 0, -1)
+  for _, message in ipairs(landed) do
+    redis.call('RPUSH', redis.call('GET', 'eyas:landing_queue:' .. worker) or 'celery', message)
+  end
+  redis.call('DEL', landing_of(worker))
+  for _, one in ipairs(held) do
+    give_back(worker, one[2], one[3], is_fault)
+  end
+  return #held + #landed
+end
+
+-- Know nothing of a worker any more that holds no message.
+local function forget(worker)
+  for _, tag in ipairs(redis.call('HKEYS', running_of(worker))) do
+    let_go(worker, tag)
+  end
+  redis.call('ZREM', 'eyas:leases', worker)
+  redis.call('SREM', 'eyas:consuming', worker)
+  redis.call('DEL', cancelling_of(worker), 'eyas:landing_queue:' .. worker)
+end
+
+-- Remember for some seconds that an id was in use: it is told from one never seen even when its
+-- record has expired. One set for each day on which such memories end.
+local function note_seen(id, now, seconds)
+  local day = math.floor(now / 86400000000 + seconds / 86400) + 1
+  local key = 'eyas:seen:' .. whole(day)
+  redis.call('SADD', key, id)
+  redis.call('EXPIREAT', key, whole(day * 86400))
+end
+
+-- Keep a finished invocation as a dead letter, with the message to run it again.
+local function bury(id, name, reason, queue, message, now, keep_seconds)
+  redis.call('HSET', record_of(id), 'dead_letter', reason, 'queue', queue,
+    'message', with_deliveries(message, 0))
+  for _, key in ipairs({'eyas:dead', 'eyas:dead:' .. name}) do
+    redis.call('ZREMRANGEBYSCORE', key, '-inf', whole(now - keep_seconds * 1000000))
+    redis.call('ZADD', key, whole(now), id)
+  end
+  redis.call('EXPIRE', record_of(id), keep_seconds)
+end
