@@ -10,7 +10,7 @@ from runtime import function
 Seconds = Annotated[float, Meta(ge=0, le=300)]
 
 
-@function(timeout=60)
+@function(timeout=60, retries=2)
 def fib(number: int, *, delay_seconds: Seconds = 0, last_only: bool = False) -> list[int]:
     """Return the Fibonacci numbers from index 0 up to index `number`.
 

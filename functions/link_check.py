@@ -23,13 +23,16 @@ class Link(Struct):
     broken: bool
 
 
-@function(timeout=120)
+@function(timeout=120, retries=1, concurrency=4)
 def link_check(
     urls: Annotated[list[Url], Meta(min_length=1, max_length=100)], context: Context
 ) -> list[Link]:
     """Request every URL, many at a time, and report which are broken, in the given order."""
+    links: list[Link] = []
     with ThreadPoolExecutor(max_workers=_REQUESTS_AT_A_TIME) as pool:
-        links = list(pool.map(_check, urls))
+        for link in pool.map(_check, urls):
+            links.append(link)
+            context.progress(len(links), len(urls), link.url)
     context.log.info("links.checked", count=len(links), broken=sum(link.broken for link in links))
     return links
 

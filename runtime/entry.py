@@ -13,9 +13,15 @@ from typing import NoReturn
 import structlog
 
 from runtime import json_text, logs
-from runtime.errors import DefinitionError, SettingsError
+from runtime.errors import (
+    BrokerUnavailableError,
+    BrokerUnsupportedError,
+    DefinitionError,
+    SettingsError,
+)
 from runtime.registry import Registry
 from runtime.settings import Settings
+from runtime.store import check_server, is_reachable
 
 # Celery prefers these to what it is told, even when they were meant for another program.
 _CELERY_VARIABLES = (
@@ -60,6 +66,17 @@ def load_functions(settings: Settings) -> Registry:
         )
     log.info("functions.loaded", functions=list(registry), failed=len(registry.failed))
     return registry
+
+
+def wait_for_broker(url: str) -> None:
+    """Return when the broker answers; exit with status 1 if it is of no use to us."""
+    wait_until(lambda: is_reachable(url), waiting_for="the broker")
+    try:
+        check_server(url)
+    except BrokerUnsupportedError as error:
+        stop(str(error))
+    except BrokerUnavailableError:
+        wait_for_broker(url)
 
 
 def wait_until(is_true: Callable[[], bool], *, waiting_for: str) -> None:

@@ -12,11 +12,14 @@ import click
 from runtime.errors import EyasError
 
 _COMMANDS = {
+    "cancel": "Cancel an invocation.",
     "check": "Check settings, functions and the running stack.",
+    "dead-letters": "List what was given up, run it again, or forget it.",
     "invoke": "Run a function on the running stack.",
     "list": "List the functions.",
     "logs": "Show the logs of every process, in the order of time.",
     "new": "Write a new function and its test.",
+    "replay": "Run an invocation once more, as a new one.",
     "status": "Show what became of an invocation.",
 }
 
@@ -42,7 +45,7 @@ class _Commands(click.Group):
 
 def _module(command: str) -> str:
     # `list` would hide the builtin.
-    return {"list": "list_functions"}.get(command, command)
+    return {"list": "list_functions"}.get(command, command.replace("-", "_"))
 
 
 @click.command(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})

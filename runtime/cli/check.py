@@ -9,33 +9,21 @@ from runtime import json_text
 from runtime.cli import common
 from runtime.errors import BrokerUnavailableError, EyasError, SettingsError
 from runtime.registry import Registry
+from runtime.scheduler.reconciler import Search
 from runtime.settings import Settings
-from runtime.store import Store, steps
-
-
-def _stack(settings: Settings) -> str:
-    store = Store(settings.broker_url, reply_seconds=1.0)
-    try:
-        workers = store.run(steps.count_workers())
-    except BrokerUnavailableError:
-        return "not running: the broker does not answer"
-    finally:
-        store.close()
-    try:
-        web = f"web answers at {settings.web_url}"
-        common.request(settings.web_url, "/healthz")
-    except click.ClickException:
-        web = f"no web at {settings.web_url}"
-    return f"the broker answers, {workers} worker(s) take messages, {web}"
+from runtime.store import Store, claims, upkeep
+from runtime.store.upkeep import Census
 
 
 @click.command()
 def check() -> None:
     """Check settings and functions as the processes do at start, and say what runs.
 
-    Exits with status 1 if something would keep a function from running.
+    With a broker that answers, also prove that no invocation is lost: every accepted one is in
+    exactly one status, and everything that is not finished is somewhere.
+
+    Exits with status 1 if something would keep a function from running, or if one is lost.
     """
-    problems = 0
     try:
         settings = Settings.from_environment(os.environ)
     except SettingsError as error:
@@ -43,6 +31,18 @@ def check() -> None:
             click.echo(f"setting    {problem}")
         sys.exit(1)
     click.echo("settings   ok")
+    failed = _check_functions(settings)
+    problems = _check_stack(settings)
+    if failed:
+        click.echo(f"{failed} module(s) failed; the other functions run.", err=True)
+    for problem in problems:
+        click.echo(f"not conserved: {problem}", err=True)
+    if failed or problems:
+        sys.exit(1)
+
+
+def _check_functions(settings: Settings) -> int:
+    """Print what the functions folder holds; return how many of its modules failed."""
     json_text.limit_integer_digits(settings.max_integer_digits)
     try:
         registry = Registry.discover(settings.functions_dir)
@@ -51,10 +51,58 @@ def check() -> None:
         sys.exit(1)
     click.echo(f"functions  {len(registry)} in {settings.functions_dir}: {', '.join(registry)}")
     for failed in registry.failed:
-        problems += 1
         click.echo(f"failed     {failed.module} ({failed.path}): {failed.error}")
         click.echo("\n".join("  " + line for line in failed.traceback.splitlines()))
-    click.echo(f"stack      {_stack(settings)}")
-    if problems:
-        click.echo(f"{problems} module(s) failed; the other functions run.", err=True)
-        sys.exit(1)
+    return len(registry.failed)
+
+
+def _check_stack(settings: Settings) -> list[str]:
+    """Print what runs and where invocations are; return what contradicts conservation."""
+    store = Store(settings.broker_url, reply_seconds=1.0)
+    try:
+        workers = store.run(claims.count_consuming())
+        census = store.run(upkeep.take_census())
+        lost = Search(store=store).lost()
+    except BrokerUnavailableError:
+        click.echo("stack      not running: the broker does not answer")
+        return []
+    finally:
+        store.close()
+    click.echo(
+        f"stack      the broker answers, {workers} worker(s) take messages, {_web(settings)}"
+    )
+    _show(census)
+    problems = census.problems()
+    if lost:
+        problems.append(
+            f"{len(lost)} invocation(s) are nowhere, {lost[0].id} for one; a running scheduler "
+            "queues them again"
+        )
+    if not problems:
+        accepted = sum(counted["accepted"] for counted in census.functions.values())
+        click.echo(f"conserved  all {accepted} accepted invocations are accounted for, 0 lost")
+    return problems
+
+
+def _web(settings: Settings) -> str:
+    try:
+        common.request(settings.web_url, "/healthz")
+    except click.ClickException:
+        return f"no web at {settings.web_url}"
+    return f"web answers at {settings.web_url}"
+
+
+def _show(census: Census) -> None:
+    rows = [(name, counted) for name, counted in sorted(census.functions.items())]
+    if rows:
+        headings = list(rows[0][1])
+        width = max(len("function"), *(len(name) for name, _ in rows))
+        click.echo(f"\n{'function':<{width}}" + "".join(f"{name:>11}" for name in headings))
+        for name, counted in rows:
+            numbers = "".join(f"{counted[heading]:>11}" for heading in headings)
+            click.echo(f"{name:<{width}}{numbers}")
+        click.echo()
+    places = ", ".join(
+        f"{name.replace('_', ' ')} {number}" for name, number in census.places.items() if number
+    )
+    click.echo(f"places     {places or 'nothing waits or runs'}")

@@ -1,9 +1,12 @@
-"""What the commands share: the settings, and one request to the running stack."""
+"""What the commands share: the settings, and requests to the running stack."""
 
 import json
 import os
+import time
 import urllib.error
+import urllib.parse
 import urllib.request
+from collections.abc import Mapping
 from dataclasses import dataclass
 from http.client import HTTPException
 from typing import Any
@@ -15,6 +18,11 @@ from runtime.json_text import limit_integer_digits
 from runtime.settings import Settings
 
 _ANSWER_SECONDS = 5.0
+_LONGEST_WAIT_SECONDS = 60  # in one request; the server may grant less
+_PAUSE_SECONDS = 1.0
+_OK = 200
+_UNAVAILABLE = 503
+_TERMINAL = ("succeeded", "failed", "cancelled", "expired")
 _LINE_CHARACTERS = 100
 
 url_option = click.option(
@@ -43,24 +51,38 @@ def settings() -> Settings:
     return found
 
 
+def quoted(name: str) -> str:
+    """Return a name or an id as a part of a path."""
+    return urllib.parse.quote(name, safe="", errors="surrogateescape")
+
+
 def request(
     url: str | None,
     path: str,
     *,
+    method: str | None = None,
     body: bytes | None = None,
-    wait_seconds: int | None = None,
+    headers: Mapping[str, str] | None = None,
+    wait_seconds: float | None = None,
+    answer_seconds: float = _ANSWER_SECONDS,
 ) -> Answer:
-    """Send one request to the stack; GET, or POST if there is a `body`."""
+    """Send one request to the stack; without a `method` GET, or POST if there is a `body`.
+
+    With `wait_seconds`, ask the stack to wait; it may wait less.
+    """
     base = (url or settings().web_url).rstrip("/")
     if not base.startswith(("http://", "https://")):
         raise click.ClickException(f"--url {base!r}: expected http:// or https://")
-    headers = {"Content-Type": "application/json"}
+    sent_headers = {"Content-Type": "application/json"} | dict(headers or {})
     if wait_seconds is not None:
-        headers["Prefer"] = f"wait={wait_seconds}"
-    timeout = _ANSWER_SECONDS + (wait_seconds or 0)
+        granted = max(1, min(round(wait_seconds), _LONGEST_WAIT_SECONDS))
+        sent_headers["Prefer"] = f"wait={granted}"
+        answer_seconds += granted
     try:
-        sent = urllib.request.Request(base + path, data=body, headers=headers)  # noqa: S310  checked
-        with urllib.request.urlopen(sent, timeout=timeout) as answer:  # noqa: S310  checked above
+        sent = urllib.request.Request(  # noqa: S310  checked
+            base + path, data=body, headers=sent_headers, method=method
+        )
+        with urllib.request.urlopen(sent, timeout=answer_seconds) as answer:  # noqa: S310  checked
             return _answer(base, answer.status, answer.read())
     except urllib.error.HTTPError as error:
         with error:
@@ -73,6 +95,25 @@ def request(
             f"no stack answers at {base} ({reason}). Start one with `make start`, or name it "
             "with --url."
         ) from None
+
+
+def follow(url: str | None, invocation_id: str, *, seconds: float) -> Answer:
+    """Ask for an invocation until it is finished, or until `seconds` are over.
+
+    A broker that is away for a moment is waited for.
+    """
+    until = time.monotonic() + seconds
+    while True:
+        left = until - time.monotonic()
+        answer = request(
+            url, f"/invocations/{quoted(invocation_id)}", wait_seconds=left if left > 0 else None
+        )
+        is_finished = answer.status == _OK and answer.body["status"] in _TERMINAL
+        is_away = answer.status == _UNAVAILABLE
+        if is_finished or left <= 0 or (answer.status != _OK and not is_away):
+            return answer
+        if is_away:
+            time.sleep(min(_PAUSE_SECONDS, left))
 
 
 def refuse(answer: Answer) -> click.ClickException:

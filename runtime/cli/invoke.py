@@ -1,15 +1,14 @@
 """`eyas invoke`."""
 
+import re
 import sys
-import urllib.parse
+import time
 
 import click
 
-from runtime.cli import common
+from runtime.cli import common, outcome
 
-_OK = 200
-_ACCEPTED = 202
-_FUNCTION_ERRORS = (500, 504)
+_KEY = re.compile(r"[ -~]{1,255}")
 
 
 @click.command()
@@ -19,34 +18,51 @@ _FUNCTION_ERRORS = (500, 504)
 @click.option(
     "--seconds", default=60, show_default=True, type=click.IntRange(1), help="How long to wait."
 )
+@click.option(
+    "--delay", type=click.FloatRange(0), metavar="SECONDS", help="Do not run it before so long."
+)
+@click.option(
+    "--idempotency-key", metavar="KEY", help="Run it once, however often this is sent with KEY."
+)
 @common.url_option
-def invoke(*, name: str, payload: str, wait: bool, seconds: int, url: str | None) -> None:
+def invoke(
+    *,
+    name: str,
+    payload: str,
+    wait: bool,
+    seconds: int,
+    delay: float | None,
+    idempotency_key: str | None,
+    url: str | None,
+) -> None:
     """Run function NAME with a JSON payload; `-` reads the payload from standard input.
 
     Prints the invocation's id, or with --wait the result.
 
     \b
       eyas invoke fib '{"number": 10}' --wait
+      eyas invoke fib '{"number": 10}' --delay 30
       eyas invoke echo - < payload.json
     """  # noqa: D301  click reads the backspace
     raw = sys.stdin.buffer.read() if payload == "-" else payload.encode("utf-8", "surrogateescape")
+    headers = {}
+    if delay is not None:
+        headers["Eyas-Delay"] = f"{delay:f}"
+    if idempotency_key is not None:
+        headers["Idempotency-Key"] = _quoted_string(idempotency_key)
+    until = time.monotonic() + seconds
     answer = common.request(
         url,
-        f"/functions/{urllib.parse.quote(name, safe='', errors='surrogateescape')}",
+        f"/functions/{common.quoted(name)}",
         body=raw,
+        headers=headers,
         wait_seconds=seconds if wait else None,
     )
-    if answer.status == _OK:
-        click.echo(common.pretty(answer.body["result"]))
-    elif answer.status == _ACCEPTED:
-        click.echo(answer.body["id"])
-        if wait:
-            raise click.ClickException(
-                f"not finished after {seconds} s. Ask again: eyas status {answer.body['id']}"
-            )
-    elif answer.status in _FUNCTION_ERRORS and "invocation_id" in (answer.body or {}):
-        raise click.ClickException(
-            f"{answer.body['detail']} (eyas logs --id {answer.body['invocation_id']})"
-        )
-    else:
-        raise common.refuse(answer)
+    outcome.show(answer, url=url, until=until if wait else None)
+
+
+def _quoted_string(key: str) -> str:
+    """Return a key as a string of RFC 8941 (section 3.3.3)."""
+    if not _KEY.fullmatch(key):
+        raise click.ClickException("--idempotency-key: expected 1 to 255 ASCII characters")
+    return '"' + key.replace("\\", "\\\\").replace('"', '\\"') + '"'

@@ -16,14 +16,7 @@ def list_functions(*, as_json: bool) -> None:
     if as_json:
         listed = {
             "functions": [
-                {
-                    "name": function.name,
-                    "description": function.description,
-                    "module": function.module,
-                    "timeout": function.timeout_seconds,
-                    "payload_schema": function.payload.schema(),
-                }
-                for function in registry.values()
+                function.to_json() | function.schemas() for function in registry.values()
             ],
             "failed": [failed.to_json() for failed in registry.failed],
         }

@@ -1,24 +1,12 @@
 """`eyas status`."""
 
 import json
-import urllib.parse
 
 import click
 
-from runtime.cli import common
+from runtime.cli import common, record
 
 _OK = 200
-_SHOWN = (
-    "function",
-    "status",
-    "trigger",
-    "attempt",
-    "accepted_at",
-    "started_at",
-    "finished_at",
-    "queue_wait_ms",
-    "run_ms",
-)
 
 
 @click.command()
@@ -31,25 +19,10 @@ _SHOWN = (
 @common.url_option
 def status(*, invocation_id: str, wait: bool, seconds: int, as_json: bool, url: str | None) -> None:
     """Show what became of the invocation ID."""
-    answer = common.request(
-        url,
-        f"/invocations/{urllib.parse.quote(invocation_id, safe='', errors='surrogateescape')}",
-        wait_seconds=seconds if wait else None,
-    )
+    answer = common.follow(url, invocation_id, seconds=seconds if wait else 0)
     if answer.status != _OK:
         raise common.refuse(answer)
-    record = answer.body
     if as_json:
-        click.echo(json.dumps(record, indent=2, ensure_ascii=False))
-        return
-    for name in _SHOWN:
-        if record[name] is not None:
-            click.echo(f"{name:<14} {record[name]}")
-    click.echo(f"{'payload':<14} {common.pretty(record['payload'])}")
-    if "result" in record:
-        click.echo(f"{'result':<14} {common.pretty(record['result'])}")
-    if "error" in record:
-        error = record["error"]
-        click.echo(f"{'error':<14} {error['type']}: {error['message']}")
-        for frame in error["stack_trace"]:
-            click.echo(frame.rstrip("\n"))
+        click.echo(json.dumps(answer.body, indent=2, ensure_ascii=False))
+    else:
+        record.show(answer.body)

@@ -17,7 +17,7 @@ def pytest_configure() -> None:
 
 @pytest.fixture(scope="session")
 def eyas_stack() -> Iterator[Stack]:
-    """A real stack of its own (broker, web, worker) on free ports, with its own data folder.
+    """A real stack of its own on free ports, with its own data folder.
 
     It runs the functions of `EYAS_FUNCTIONS_DIR`, by default `functions` below pytest's working
     directory, and lives as long as the test session.

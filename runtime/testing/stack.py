@@ -52,7 +52,7 @@ class Response:
 
 @dataclass(kw_only=True)
 class Stack:
-    """Broker, web and worker on free ports, with their own folders; a context manager.
+    """Broker, web, worker and scheduler on free ports, with their own folders; a context manager.
 
     `environment` adds settings. `processes` says what to start. Every process is stopped at the
     end, and the folders are removed.
@@ -60,7 +60,7 @@ class Stack:
 
     functions_dir: Path
     environment: Mapping[str, str] = field(default_factory=dict)
-    processes: tuple[str, ...] = ("broker", "web", "worker")
+    processes: tuple[str, ...] = ("broker", "web", "worker", "scheduler")
     folder: Path = field(init=False)
     running: dict[str, subprocess.Popen[bytes]] = field(init=False, default_factory=dict)
     _settings: dict[str, str] = field(init=False)
@@ -116,11 +116,15 @@ class Stack:
         inherited = {k: v for k, v in os.environ.items() if not k.startswith(_FOREIGN)}
         return inherited | self._settings
 
-    def start(self, name: str) -> None:
-        """Start one process: `broker`, `web`, `worker` or `flower`."""
-        output = (self.folder / f"{name}.out").open("ab")
+    def start(self, name: str, *, instance: str | None = None) -> None:
+        """Start one process: `broker`, `web`, `worker`, `scheduler` or `flower`.
+
+        `instance` is what to call it here, if it is not the only one of its kind.
+        """
+        called = instance or name
+        output = (self.folder / f"{called}.out").open("ab")
         with output:
-            self.running[name] = subprocess.Popen(
+            self.running[called] = subprocess.Popen(
                 [sys.executable, "-m", f"runtime.{name}"],
                 env=self.process_environment,
                 stdin=subprocess.DEVNULL,

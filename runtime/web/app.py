@@ -8,13 +8,14 @@ import falcon.asgi
 from runtime.registry import Registry
 from runtime.settings import Settings
 from runtime.store import AsyncStore, Watcher
-from runtime.web import blog, health, problems
+from runtime.web import blog, dead_letters, health, problems
+from runtime.web.exchange import Request
 from runtime.web.functions import FunctionList, FunctionResource, UnknownFunction
-from runtime.web.invocations import InvocationResource
+from runtime.web.invocations import InvocationResource, Replay
 from runtime.web.invoking import Invoker
 from runtime.web.middleware import Connections, Guard, RequestLog
 
-App = falcon.asgi.App[falcon.asgi.Request, falcon.asgi.Response]
+App = falcon.asgi.App[Request, falcon.asgi.Response]
 
 
 def create_app(
@@ -30,22 +31,24 @@ def create_app(
         everybody = "*" in settings.allowed_origins
         origins = "*" if everybody else settings.allowed_origins
         middleware.append(falcon.CORSMiddleware(allow_origins=origins))
-    app = falcon.asgi.App(middleware=middleware)
+    app = falcon.asgi.App(middleware=middleware, request_type=Request)
     problems.register(app)
 
-    invoker = Invoker(store=store, watcher=watcher)
+    invoker = Invoker(store=store, watcher=watcher, settings=settings)
     app.add_route("/functions", FunctionList(registry=registry))
     app.add_route("/functions/{name}", UnknownFunction(registry=registry))
     for function in registry.values():
-        resource = FunctionResource(
-            function=function, invoker=invoker, store=store, settings=settings
-        )
+        resource = FunctionResource(function=function, invoker=invoker, store=store)
         app.add_route(f"/functions/{function.name}", resource)
-    app.add_route(
-        "/invocations/{invocation_id}", InvocationResource(invoker=invoker, settings=settings)
-    )
+    app.add_route("/invocations/{invocation_id}", InvocationResource(invoker=invoker))
+    app.add_route("/invocations/{invocation_id}/replay", Replay(registry=registry, invoker=invoker))
+    letters = dead_letters.DeadLetters(store=store, registry=registry, settings=settings)
+    app.add_route("/dead-letters", dead_letters.DeadLetterList(letters=letters))
+    app.add_route("/dead-letters/redrive", dead_letters.RedriveAll(letters=letters))
+    app.add_route("/dead-letters/{invocation_id}", dead_letters.DeadLetter(letters=letters))
+    app.add_route("/dead-letters/{invocation_id}/redrive", dead_letters.Redrive(letters=letters))
     app.add_route("/ping", blog.Ping())
-    app.add_route("/create", blog.Create(registry=registry, invoker=invoker, settings=settings))
+    app.add_route("/create", blog.Create(registry=registry, invoker=invoker))
     app.add_route("/status/{task_id}", blog.TaskStatus(invoker=invoker))
     app.add_route("/healthz", health.Alive())
     app.add_route("/readyz", health.Ready(store=store))

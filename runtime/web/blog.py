@@ -14,11 +14,9 @@ from runtime import json_text
 from runtime.errors import InvalidPayloadError, PayloadProblem
 from runtime.invocation import Status
 from runtime.registry import Registry
-from runtime.settings import Settings
-from runtime.web.exchange import read_payload, reply
-from runtime.web.functions import caller_of
-from runtime.web.invocations import find
+from runtime.web.exchange import note, read_payload, reply
 from runtime.web.invoking import Invoker
+from runtime.web.terms import Terms
 
 _FUNCTION = "fib"
 # https://docs.celeryq.dev/en/stable/reference/celery.states.html
@@ -31,6 +29,8 @@ _CELERY_STATES = {
     Status.CANCELLED: "REVOKED",
     Status.EXPIRED: "REVOKED",
 }
+# An error in their records is that of an earlier attempt.
+_NOT_ENDED = frozenset({Status.QUEUED, Status.RUNNING})
 
 
 class Ping:
@@ -46,17 +46,16 @@ class Create:
 
     registry: Registry
     invoker: Invoker
-    settings: Settings
 
     async def on_post(self, req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
         function = self.registry.find(_FUNCTION)
-        body = json_text.decode(
-            await read_payload(req, limit_bytes=self.settings.max_payload_bytes)
-        )
+        limit_bytes = self.invoker.settings.max_payload_bytes
+        body = json_text.decode(await read_payload(req, limit_bytes=limit_bytes))
         payload = json_text.encode({"number": _number(body)})
-        invocation = await self.invoker.accept(function, payload, caller=caller_of(req))
-        req.context.noted |= {"function": function.name, "invocation_id": invocation.id}
-        reply(resp, 200, {"status": "success", "data": {"task_id": invocation.id}})
+        terms = Terms(request_id=req.context.request_id, trace_parent=req.get_header("traceparent"))
+        accepted = await self.invoker.accept(function, payload, terms=terms)
+        note(req, function=function.name, invocation_id=accepted.id)
+        reply(resp, 200, {"status": "success", "data": {"task_id": accepted.id}})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,12 +67,12 @@ class TaskStatus:
     async def on_get(
         self, req: falcon.asgi.Request, resp: falcon.asgi.Response, task_id: str
     ) -> None:
-        record = await find(self.invoker, task_id, wait_seconds=None)
-        req.context.noted |= {"function": record.function, "invocation_id": record.id}
+        record = await self.invoker.read(task_id)
+        note(req, function=record.function, invocation_id=record.id)
         result: Any = None
         if record.result is not None:
             result = msgspec.Raw(record.result)
-        elif record.error is not None:
+        elif record.error is not None and record.status not in _NOT_ENDED:
             error = msgspec.json.decode(record.error)
             result = f"{error['type']}: {error['message']}"
         reply(resp, 200, {"status": _CELERY_STATES[record.status], "result": result})

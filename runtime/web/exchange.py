@@ -12,6 +12,26 @@ from runtime.errors import PayloadTooLargeError
 _READ_AS_JSON = frozenset({"", "application/json", "application/x-www-form-urlencoded"})
 
 
+class Request(falcon.asgi.Request):
+    """A request that can also tell when its client hangs up."""
+
+    __slots__ = ("_next_event",)
+
+    def __init__(
+        self, scope: dict[str, Any], receive: Any, first_event: Any = None, options: Any = None
+    ) -> None:
+        super().__init__(scope, receive, first_event=first_event, options=options)
+        self._next_event = receive
+
+    async def hung_up(self) -> None:
+        """Return when the client hangs up. Only after the body has been read.
+
+        https://asgi.readthedocs.io/en/latest/specs/www.html#disconnect-receive-event
+        """
+        while (await self._next_event())["type"] != "http.disconnect":
+            pass
+
+
 async def read_payload(req: falcon.asgi.Request, *, limit_bytes: int) -> bytes:
     """Return the request's body, without reading more than `limit_bytes` of it.
 
@@ -35,6 +55,11 @@ async def read_payload(req: falcon.asgi.Request, *, limit_bytes: int) -> bytes:
             description=f"the body ended after {len(received)} of {req.content_length} bytes"
         )
     return bytes(received)
+
+
+def note(req: falcon.asgi.Request, *, function: str, invocation_id: str) -> None:
+    """Put what a request is about on its log line."""
+    req.context.noted |= {"function": function, "invocation_id": invocation_id}
 
 
 def reply(resp: falcon.asgi.Response, status: int, value: Any) -> None:

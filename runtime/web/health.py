@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import falcon.asgi
 
 from runtime.errors import BrokerUnavailableError
-from runtime.store import AsyncStore, steps
+from runtime.store import AsyncStore, claims
 from runtime.web import problems
 from runtime.web.exchange import reply
 
@@ -25,7 +25,7 @@ class Ready:
 
     async def on_get(self, req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
         try:
-            workers = await self.store.run(steps.count_workers())
+            workers = await self.store.run(claims.count_consuming())
         except BrokerUnavailableError as error:
             self._refuse(req, resp, str(error))
             return

@@ -1,4 +1,4 @@
-"""Accepting invocations, and waiting for them to finish."""
+"""Accepting invocations, waiting for them to finish, and cancelling them."""
 
 import asyncio
 import time
@@ -6,20 +6,42 @@ from dataclasses import dataclass
 from typing import Any
 
 from runtime import json_text, message
-from runtime.errors import BrokerUnavailableError, UnknownInvocationError
+from runtime.errors import (
+    BrokerUnavailableError,
+    ConflictError,
+    ExpiredInvocationError,
+    IdempotencyConflictError,
+    ThrottledError,
+    UnknownInvocationError,
+)
 from runtime.function import Function
-from runtime.invocation import Invocation, Record, new_id
-from runtime.store import AsyncStore, Watcher, steps
+from runtime.invocation import Invocation, Record, Status, is_id, new_id
+from runtime.outcome import FunctionError
+from runtime.settings import Settings
+from runtime.store import AsyncStore, Watcher, lifecycle
+from runtime.store.lifecycle import Accepted, Accepting, Cancelling, Gone
+from runtime.web.terms import Patience, Terms
 
 _READ_AGAIN_SECONDS = 0.2
+_CANCELLED = FunctionError(type="Cancelled", message="cancelled while it waited")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Caller:
-    """Who asked: what an invocation keeps of the HTTP request that caused it."""
+class Acceptance:
+    """What came of asking for an invocation.
 
-    request_id: str
-    trace_parent: str | None = None
+    With `is_replayed` the key was used before, and `id` is the first request's. `record` is the
+    last that is known, if anything but the acceptance is.
+    """
+
+    id: str
+    is_replayed: bool = False
+    record: Record | None = None
+
+    @property
+    def status(self) -> Status:
+        """Where the invocation stood when it was asked for."""
+        return self.record.status if self.is_replayed and self.record else Status.QUEUED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,70 +50,132 @@ class Invoker:
 
     store: AsyncStore
     watcher: Watcher
+    settings: Settings
 
     async def accept(
-        self, function: Function[..., Any], payload: bytes, *, caller: Caller
-    ) -> Invocation:
+        self,
+        function: Function[..., Any],
+        payload: bytes,
+        *,
+        terms: Terms,
+        patience: Patience | None = None,
+    ) -> Acceptance:
         """Check a payload and enqueue it. On return the invocation is on the broker's disk.
 
-        Raises `MalformedJSONError`, `InvalidPayloadError`, `BrokerUnavailableError`; nothing was
-        enqueued then, except that a broker which stopped answering may have taken it.
+        With patience, also wait for a terminal status. Raises `MalformedJSONError`,
+        `InvalidPayloadError`, `IdempotencyConflictError`, `ThrottledError`: nothing was enqueued;
+        `BrokerUnavailableError`: a broker that stopped answering may have taken it.
         """
-        invocation = _checked(function, payload, caller)
-        await self._enqueue(function, invocation)
-        return invocation
+        invocation = _checked(function, payload, terms)
+        record = None
+        if patience is None:
+            accepted = await self._enqueue(function, invocation, terms)
+        else:
+            async with self.watcher.watch(invocation.id) as changed:
+                accepted = await self._enqueue(function, invocation, terms)
+                if accepted.outcome is not Accepting.REPLAYED:
+                    record = await self._wait(invocation.id, changed, patience)
+        is_replayed = accepted.outcome is Accepting.REPLAYED
+        if is_replayed:
+            record = await self.read(accepted.id, patience=patience)
+        return Acceptance(id=accepted.id, is_replayed=is_replayed, record=record)
 
-    async def accept_and_wait(
-        self, function: Function[..., Any], payload: bytes, *, caller: Caller, seconds: float
-    ) -> tuple[Invocation, Record | None]:
-        """`accept`, then wait for a terminal status; None if it did not come in time."""
-        invocation = _checked(function, payload, caller)
-        deadline = time.monotonic() + seconds
-        async with self.watcher.watch(invocation.id) as changed:
-            await self._enqueue(function, invocation)
-            record = await self._wait(invocation.id, changed, deadline)
-        return invocation, record if record is not None and record.is_terminal else None
+    async def read(self, invocation_id: str, *, patience: Patience | None = None) -> Record:
+        """Return a record, waiting for a terminal status while there is patience.
 
-    async def read(self, invocation_id: str, *, wait_seconds: float | None = None) -> Record:
-        """Return a record, waiting at most so long for a terminal status.
-
-        Raises `UnknownInvocationError`, `BrokerUnavailableError`.
+        Raises `UnknownInvocationError`, `ExpiredInvocationError`, `BrokerUnavailableError`.
         """
-        record = await self.store.run(steps.read(invocation_id))
-        if record is None:
-            raise UnknownInvocationError(invocation_id)
-        if wait_seconds is None or record.is_terminal:
+        record = await self._read(invocation_id)
+        if patience is None or record.is_terminal:
             return record
-        deadline = time.monotonic() + wait_seconds
         async with self.watcher.watch(invocation_id) as changed:
             changed.set()  # read once more, now that nothing can be missed
-            return await self._wait(invocation_id, changed, deadline) or record
+            return await self._wait(invocation_id, changed, patience) or record
 
-    async def _enqueue(self, function: Function[..., Any], invocation: Invocation) -> None:
-        encoded = message.encode(invocation, function.payload)
-        await self.store.run(steps.accept(invocation, encoded))
+    async def cancel(self, invocation_id: str) -> tuple[Record, Status]:
+        """Cancel an invocation; return its record of before, and the status that it has now.
+
+        One that runs is still `running`: its worker stops it soon. Raises `ConflictError` if it is
+        finished, and what `read` raises.
+        """
+        record = await self._read(invocation_id)
+        outcome = await self.store.run(
+            lifecycle.cancel(
+                invocation_id,
+                error=json_text.encode(_CANCELLED.to_json()),
+                celery_result=message.revoked_result(invocation_id, _CANCELLED.message),
+                retention=self.settings.retention,
+            )
+        )
+        if outcome is Cancelling.FINISHED:
+            raise ConflictError(f"invocation {invocation_id!r} is finished: it stays as it is")
+        if outcome is Cancelling.UNKNOWN:
+            raise ExpiredInvocationError(invocation_id)
+        return record, Status.CANCELLED if outcome is Cancelling.CANCELLED else Status.RUNNING
+
+    async def _enqueue(
+        self, function: Function[..., Any], invocation: Invocation, terms: Terms
+    ) -> Accepted:
+        accepted = await self.store.run(
+            lifecycle.accept(
+                invocation,
+                message.encode(invocation, function.payload),
+                max_open=self.settings.max_open,
+                idempotency=terms.idempotency(
+                    invocation.payload, ttl_seconds=self.settings.idempotency_ttl_seconds
+                ),
+            )
+        )
+        if accepted.outcome is Accepting.FULL:
+            raise ThrottledError(
+                f"{self.settings.max_open} invocations wait or run, and that is the limit "
+                "(EYAS_MAX_OPEN): try again later"
+            )
+        if accepted.outcome is Accepting.CONFLICT:
+            raise IdempotencyConflictError(terms.idempotency_key or "")
+        return accepted
+
+    async def _read(self, invocation_id: str) -> Record:
+        if not is_id(invocation_id):
+            raise UnknownInvocationError(invocation_id)
+        found = await self.store.run(
+            lifecycle.read(invocation_id, retention=self.settings.retention)
+        )
+        if isinstance(found, Gone):
+            raise ExpiredInvocationError(invocation_id)
+        if found is None:
+            raise UnknownInvocationError(invocation_id)
+        return found
 
     async def _wait(
-        self, invocation_id: str, changed: asyncio.Event, deadline: float
+        self, invocation_id: str, changed: asyncio.Event, patience: Patience
     ) -> Record | None:
+        """Read a record whenever it may have changed; None if there was no reason to read it."""
         record = None
-        while record is None or not record.is_terminal:
-            try:
-                async with asyncio.timeout(deadline - time.monotonic()):
-                    await changed.wait()
-            except TimeoutError:
-                return record
-            changed.clear()
-            try:
-                record = await self.store.run(steps.read(invocation_id))
-            except BrokerUnavailableError:
-                # It may be back before the deadline. If not, what is known is still true.
-                await asyncio.sleep(_READ_AGAIN_SECONDS)
-                changed.set()
+        leaving = asyncio.create_task(patience.hung_up())
+        leaving.add_done_callback(lambda _: changed.set())
+        try:
+            while record is None or not record.is_terminal:
+                try:
+                    async with asyncio.timeout(patience.until - time.monotonic()):
+                        await changed.wait()
+                except TimeoutError:
+                    return record
+                if leaving.done():
+                    return record
+                changed.clear()
+                try:
+                    record = await self._read(invocation_id)
+                except BrokerUnavailableError:
+                    # It may be back before the deadline. If not, what is known is still true.
+                    await asyncio.sleep(_READ_AGAIN_SECONDS)
+                    changed.set()
+        finally:
+            leaving.cancel()
         return record
 
 
-def _checked(function: Function[..., Any], payload: bytes, caller: Caller) -> Invocation:
+def _checked(function: Function[..., Any], payload: bytes, terms: Terms) -> Invocation:
     json_text.check_nesting(payload)
     function.payload.arguments(payload)
     return Invocation(
@@ -100,6 +184,10 @@ def _checked(function: Function[..., Any], payload: bytes, caller: Caller) -> In
         payload=payload or b"{}",
         trigger="http",
         timeout_seconds=function.timeout_seconds,
-        request_id=caller.request_id,
-        trace_parent=caller.trace_parent,
+        retries=function.retry_policy.retries,
+        max_age_seconds=function.retry_policy.max_age_seconds,
+        delay_seconds=terms.delay_seconds,
+        request_id=terms.request_id,
+        trace_parent=terms.trace_parent,
+        replay_of=terms.replay_of,
     )

@@ -1,7 +1,7 @@
 """Errors as RFC 9457 problem details: `application/problem+json`."""
 
 import http
-from typing import Any
+from typing import Any, NamedTuple
 
 import falcon
 import falcon.asgi
@@ -9,16 +9,45 @@ import msgspec
 
 from runtime.errors import (
     BrokerUnavailableError,
+    ConflictError,
+    ExpiredInvocationError,
     EyasError,
+    IdempotencyConflictError,
     InvalidPayloadError,
     MalformedJSONError,
     PayloadTooLargeError,
+    ThrottledError,
+    UnknownDeadLetterError,
     UnknownFunctionError,
     UnknownInvocationError,
 )
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = 1
+_TRY_AGAIN = frozenset({429, 503})
+
+
+class _Problem(NamedTuple):
+    status: int
+    kind: str
+    title: str
+
+
+_PROBLEMS: dict[type[EyasError], _Problem] = {
+    MalformedJSONError: _Problem(400, "malformed-json", "The payload is not JSON"),
+    UnknownFunctionError: _Problem(404, "unknown-function", "Unknown function"),
+    UnknownInvocationError: _Problem(404, "unknown-invocation", "Unknown invocation"),
+    UnknownDeadLetterError: _Problem(404, "unknown-dead-letter", "Unknown dead letter"),
+    ConflictError: _Problem(409, "invocation-finished", "The invocation is finished"),
+    ExpiredInvocationError: _Problem(410, "expired-invocation", "The record is not kept any more"),
+    PayloadTooLargeError: _Problem(413, "payload-too-large", "The payload is too large"),
+    InvalidPayloadError: _Problem(422, "invalid-payload", "The payload does not fit the function"),
+    IdempotencyConflictError: _Problem(
+        422, "idempotency-conflict", "The key was used with another payload"
+    ),
+    ThrottledError: _Problem(429, "throttled", "Too many invocations wait or run"),
+    BrokerUnavailableError: _Problem(503, "broker-unavailable", "The broker is unavailable"),
+}
 
 
 def answer(
@@ -57,58 +86,32 @@ async def _answer_eyas_error(
     error: EyasError,
     _params: dict[str, Any],
 ) -> None:
-    detail = str(error)
+    problem = _PROBLEMS.get(type(error))
+    if problem is None:
+        raise error
+    if problem.status in _TRY_AGAIN:
+        resp.set_header("Retry-After", str(RETRY_AFTER_SECONDS))
+    answer(
+        req,
+        resp,
+        problem.status,
+        kind=problem.kind,
+        title=problem.title,
+        detail=str(error),
+        **_members(error),
+    )
+
+
+def _members(error: EyasError) -> dict[str, Any]:
     match error:
-        case UnknownFunctionError():
-            answer(req, resp, 404, kind="unknown-function", title="Unknown function", detail=detail)
-        case UnknownInvocationError():
-            answer(
-                req, resp, 404, kind="unknown-invocation", title="Unknown invocation", detail=detail
-            )
         case MalformedJSONError():
-            answer(
-                req,
-                resp,
-                400,
-                kind="malformed-json",
-                title="The payload is not JSON",
-                detail=detail,
-                line=error.line,
-                column=error.column,
-            )
+            return {"line": error.line, "column": error.column}
         case InvalidPayloadError():
-            errors = [{"pointer": p.pointer, "detail": p.detail} for p in error.problems]
-            answer(
-                req,
-                resp,
-                422,
-                kind="invalid-payload",
-                title="The payload does not fit the function",
-                detail=detail,
-                errors=errors,
-            )
+            return {"errors": [{"pointer": p.pointer, "detail": p.detail} for p in error.problems]}
         case PayloadTooLargeError():
-            answer(
-                req,
-                resp,
-                413,
-                kind="payload-too-large",
-                title="The payload is too large",
-                detail=detail,
-                limit_bytes=error.limit_bytes,
-            )
-        case BrokerUnavailableError():
-            resp.set_header("Retry-After", str(RETRY_AFTER_SECONDS))
-            answer(
-                req,
-                resp,
-                503,
-                kind="broker-unavailable",
-                title="The broker is unavailable",
-                detail=detail,
-            )
+            return {"limit_bytes": error.limit_bytes}
         case _:
-            raise error
+            return {}
 
 
 def _serialize_http_error(

@@ -12,8 +12,10 @@ from celery import signals
 from celery.exceptions import CPendingDeprecationWarning, SecurityWarning
 
 from runtime import entry
-from runtime.store import Store, is_reachable
-from runtime.worker.app import create_celery, create_worker
+from runtime.errors import BrokerUnavailableError
+from runtime.store import Store, claims
+from runtime.worker.app import EyasCelery, create_celery, create_worker
+from runtime.worker.lease import LeaseKeeper
 from runtime.worker.quiet import QUIET_LOGGERS, without_bodies
 
 
@@ -31,12 +33,22 @@ def _leave_process_group(**_: Any) -> None:
     os.setpgid(0, 0)
 
 
+def _retire(app: EyasCelery) -> None:
+    """Give back what is left at once; without, the scheduler does when the lease has lapsed."""
+    try:
+        given_back = app.eyas_store.run(claims.retire(app.eyas_worker))
+    except BrokerUnavailableError as error:
+        structlog.get_logger("worker").debug("worker.not_retired", reason=str(error))
+    else:
+        structlog.get_logger("worker").debug("worker.retired", given_back=given_back)
+
+
 def main() -> None:
     """Run the worker until it is told to stop; attempts that are running are finished first."""
     settings = entry.prepare("worker", quiet=QUIET_LOGGERS)
     registry = entry.load_functions(settings)
     url = settings.broker_url
-    entry.wait_until(lambda: is_reachable(url), waiting_for="the broker")
+    entry.wait_for_broker(url)
     # Celery warns root of pickle, which this application does not accept: JSON only.
     warnings.filterwarnings("ignore", category=SecurityWarning)
     # At every lost connection, about a setting that is chosen on purpose.
@@ -50,13 +62,22 @@ def main() -> None:
     signals.worker_shutting_down.connect(lambda how, **_: told_to_stop.append(how), weak=False)
     signals.worker_shutting_down.connect(_log_stopping, weak=False)
     signals.worker_process_init.connect(_leave_process_group, weak=False)
-    app = create_celery(registry=registry, settings=settings, store=Store(url))
     name = os.environ.get("SUPERVISOR_PROCESS_NAME") or os.environ.get(
         "HONCHO_PROCESS_NAME", "worker"
     )
+    app = create_celery(registry=registry, settings=settings, store=Store(url), name=name)
+    keeper = LeaseKeeper(url, worker=app.eyas_worker)
+
+    def keep_lease(**_: Any) -> None:
+        if not keeper.is_alive():
+            keeper.start()
+
+    signals.worker_shutting_down.connect(keep_lease, weak=False)
     worker = create_worker(app, name=name)
     worker.start()
+    keeper.stop()
     log = structlog.get_logger("worker")
+    _retire(app)
     if worker.exitcode and not told_to_stop:
         # Celery gave up, at a broker that went away in a moment it had not foreseen, say. honcho
         # would stop the whole stack now; a new start of this process is all that is needed.

@@ -1,5 +1,8 @@
 """The Celery application: every function a task of the same name."""
 
+import os
+import re
+import secrets
 import socket
 from typing import Any
 
@@ -9,23 +12,33 @@ from runtime.message import QUEUE
 from runtime.registry import Registry
 from runtime.settings import Settings
 from runtime.store import Store
-from runtime.worker import serializer
+from runtime.worker import control, serializer, transport
+from runtime.worker.admission import Admission
+from runtime.worker.attempts import Attempts
 from runtime.worker.backend import RecordBackend
 from runtime.worker.consumer import Consumer
-from runtime.worker.steps import LEASE_SECONDS, EventsTogether, LeaseRenewal, SignOfLife
+from runtime.worker.steps import EventsTogether, LeaseRenewal, PoolMending
 from runtime.worker.task import FunctionTask
 
 
 class EyasCelery(celery.Celery):  # type: ignore[misc]
-    """A Celery application that carries the store and the settings."""
+    """A Celery application that carries what our parts of the worker need.
+
+    `eyas_worker` is the name under which this process claims messages: never used before, never
+    used again. `eyas_acknowledged` holds tags to acknowledge with the next claim.
+    """
 
     eyas_store: Store
     eyas_settings: Settings
+    eyas_worker: str
+    eyas_admission: Admission
+    eyas_acknowledged: list[str]
 
 
-def create_celery(*, registry: Registry, settings: Settings, store: Store) -> EyasCelery:
+def create_celery(*, registry: Registry, settings: Settings, store: Store, name: str) -> EyasCelery:
     """Make the application. Each setting that is not Celery's default says what it prevents."""
     serializer.install()
+    control.install()
     app = EyasCelery(
         "eyas",
         broker=settings.broker_url,
@@ -34,6 +47,17 @@ def create_celery(*, registry: Registry, settings: Settings, store: Store) -> Ey
     )
     app.eyas_store = store
     app.eyas_settings = settings
+    app.eyas_worker = _unique(f"{name}@{socket.gethostname()}:{os.getpid()}")
+    app.eyas_admission = Admission(registry=registry, store=store, settings=settings)
+    app.eyas_acknowledged = []
+    transport.install(
+        transport.Hands(
+            worker=app.eyas_worker,
+            store=store,
+            admit=app.eyas_admission.admit,
+            acknowledged=app.eyas_acknowledged,
+        )
+    )
     app.conf.update(
         task_default_queue=QUEUE,
         accept_content=["json"],
@@ -58,22 +82,24 @@ def create_celery(*, registry: Registry, settings: Settings, store: Store) -> Ey
         result_backend_always_retry=True,
         result_backend_max_sleep_between_retries_ms=1000,
         broker_transport_options={
-            # Renewed while the worker lives (LeaseRenewal), so this only delays the messages of
-            # a dead one. kombu's default redelivers them after an hour.
-            "visibility_timeout": LEASE_SECONDS,
-            "unacked_restore_interval": 1,
-            "unacked_restore_throttle": 1,
-            # A worker killed during a sweep leaves this lock: by default nobody sweeps for 300 s.
-            "unacked_mutex_expire": 5,
             "socket_connect_timeout": 2,
+            # Without, a read of a connection that has nothing to say blocks the worker for ever:
+            # kombu does so after an error in a remote-control command. Shorter than a lease.
+            "socket_timeout": 2,
             "socket_keepalive": True,
             "health_check_interval": 10,
         },
     )
-    app.steps["consumer"].update({SignOfLife, LeaseRenewal, EventsTogether})
+    app.steps["consumer"].update({LeaseRenewal, PoolMending, EventsTogether})
+    attempts = Attempts(store=store, settings=settings)
     for function in registry.values():
-        app.register_task(FunctionTask(function, store=store, settings=settings))
+        app.register_task(FunctionTask(function, worker=app.eyas_worker, attempts=attempts))
     return app
+
+
+def _unique(name: str) -> str:
+    # In the broker's keys a blank ends the name.
+    return re.sub(r"\s", "_", name) + ":" + secrets.token_hex(4)
 
 
 def create_worker(app: EyasCelery, *, name: str) -> Any:

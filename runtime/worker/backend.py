@@ -2,31 +2,31 @@
 
 Celery calls it with the outcome of every task, in the pool process that ran it or, when that was
 killed, in the parent. For a function, record, Celery result and news of both are one step of the
-store; any other task (a chord's callback, say) takes Celery's own way.
+store; any other task (`celery.chunks`, say) takes Celery's own way.
 """
 
 from typing import Any
 
-import structlog
 from billiard.exceptions import TimeLimitExceeded
 from celery import states
 from celery.backends.redis import RedisBackend
+from celery.exceptions import TaskRevokedError
 
 from runtime import json_text
-from runtime.invocation import Status, between_ms
+from runtime.invocation import Status
 from runtime.outcome import FunctionError
-from runtime.store import steps
-from runtime.store.steps import Finished
+from runtime.policy import DeadLetterReason, TryAgain
+from runtime.store.claims import Claim
 from runtime.worker.names import name_of
-from runtime.worker.task import FunctionTask
-
-_log = structlog.get_logger("worker")
+from runtime.worker.task import FunctionTask, retry_result
 
 _STATUSES = {
     states.SUCCESS: Status.SUCCEEDED,
     states.FAILURE: Status.FAILED,
     states.REVOKED: Status.CANCELLED,
 }
+# What Celery says of a message that is past the `expires` of its producer.
+_REVOKED_AS_EXPIRED = "expired"
 
 
 class RecordBackend(RedisBackend):  # type: ignore[misc]
@@ -55,17 +55,29 @@ class RecordBackend(RedisBackend):  # type: ignore[misc]
     def mark_as_failure(
         self, task_id: str, exc: Any, traceback: Any = None, request: Any = None, **kwargs: Any
     ) -> None:
-        """Store the outcome of a function even if the producer does not want its result."""
+        """Store the outcome of a function even if the producer does not want its result.
+
+        An attempt that Celery has stopped at its time limit is reported here first: unless the
+        function's policy has it run again, that is its end.
+        """
+        if self._is_run_again(task_id, exc, request):
+            return
         self._keep(request, kwargs)
         super().mark_as_failure(task_id, exc, traceback, request, **kwargs)
 
-    def _keep(self, request: Any, options: dict[str, Any]) -> None:
-        if isinstance(self._task_of(request), FunctionTask):
-            request.ignore_result = False
-            options["store_result"] = True
+    def mark_as_retry(
+        self, task_id: str, exc: Any, traceback: Any = None, request: Any = None, **kwargs: Any
+    ) -> None:
+        """Store nothing for a function: when it is to be retried, that is stored already."""
+        if self._function_of(request) is None:
+            super().mark_as_retry(task_id, exc, traceback, request, **kwargs)
 
-    def _task_of(self, request: Any) -> Any:
-        return self.app.tasks.get(getattr(request, "task", None) or "")
+    def mark_as_revoked(
+        self, task_id: str, reason: str = "", request: Any = None, **kwargs: Any
+    ) -> None:
+        """Store the outcome of a function even if the producer does not want its result."""
+        self._keep(request, kwargs)
+        super().mark_as_revoked(task_id, reason, request, **kwargs)
 
     def store_result(
         self,
@@ -81,6 +93,11 @@ class RecordBackend(RedisBackend):  # type: ignore[misc]
             described = getattr(request, "function_error", None)
             if not isinstance(described, FunctionError):
                 request.function_error = _describe(result)
+            if isinstance(result, TaskRevokedError) and result.args == (_REVOKED_AS_EXPIRED,):
+                request.dead_letter = DeadLetterReason.EXPIRED
+                request.function_error = FunctionError(
+                    type="Expired", message="past the time that its producer set (expires)"
+                )
         return super().store_result(task_id, result, state, traceback, request, **kwargs)
 
     def _store_result(
@@ -92,8 +109,8 @@ class RecordBackend(RedisBackend):  # type: ignore[misc]
         request: Any = None,
         **kwargs: Any,
     ) -> Any:
-        task = self._task_of(request)
-        if state not in _STATUSES or not isinstance(task, FunctionTask):
+        held = self._claim_of(request)
+        if state not in _STATUSES or held is None:
             return super()._store_result(task_id, result, state, traceback, request, **kwargs)
         meta = self._get_result_meta(
             result=result, state=state, traceback=traceback, request=request
@@ -101,27 +118,63 @@ class RecordBackend(RedisBackend):  # type: ignore[misc]
         meta["task_id"] = task_id
         status = _STATUSES[state]
         error = None if status is Status.SUCCEEDED else request.function_error
-        finished = self.app.eyas_store.insist(
-            steps.finish(
-                task_id,
-                function=task.name,
-                attempt=getattr(request, "attempt", None) or 0,
-                status=status,
-                celery_result=_bytes(self.encode(meta)),
-                ttl_seconds=self.app.eyas_settings.result_ttl_seconds,
-                result=_result(result, request) if error is None else None,
-                error=None if error is None else json_text.encode(error.to_json()),
-            )
-        )
-        _log_attempt(
-            finished,
-            invocation_id=task_id,
+        dead_letter = _dead_letter(request, status)
+        task = self._function_of(request)
+        task.attempts.finish(
+            held,
+            task_id,
             function=task.name,
-            status=status,
+            status=Status.EXPIRED if dead_letter is DeadLetterReason.EXPIRED else status,
+            celery_result=_bytes(self.encode(meta)),
+            result=_result(result, request) if error is None else None,
             error=error,
-            traceback=getattr(request, "traceback_text", None) or traceback,
+            dead_letter=dead_letter,
+            traceback=_text(getattr(request, "traceback_text", None) or traceback),
         )
         return result
+
+    def _is_run_again(self, task_id: str, error: Any, request: Any) -> bool:
+        """Tell whether an attempt that was stopped will be made again, after seeing to it."""
+        held = self._claim_of(request)
+        if held is None or not isinstance(error, TimeLimitExceeded):
+            return False
+        task = self._function_of(request)
+        described = _describe(error)
+        decision = task.attempts.decide_stopped(task_id, function=task.function)
+        if isinstance(decision, TryAgain):
+            task.attempts.retry(
+                held,
+                task_id,
+                function=task.name,
+                error=described,
+                delay_seconds=decision.delay_seconds,
+                celery_result=retry_result(self, request, error),
+                traceback=None,
+            )
+            return True
+        request.dead_letter = decision.reason
+        return False
+
+    def _keep(self, request: Any, options: dict[str, Any]) -> None:
+        if self._claim_of(request) is not None:
+            request.ignore_result = False
+            options["store_result"] = True
+
+    def _claim_of(self, request: Any) -> Claim | None:
+        task = self._function_of(request)
+        return None if task is None else task.claim_of(request)
+
+    def _function_of(self, request: Any) -> Any:
+        task = self.app.tasks.get(getattr(request, "task", None) or "")
+        return task if isinstance(task, FunctionTask) else None
+
+
+def _dead_letter(request: Any, status: Status) -> DeadLetterReason | None:
+    """Return why Celery gave a function up; None if there is nothing to run again."""
+    noted = getattr(request, "dead_letter", None)
+    if isinstance(noted, DeadLetterReason):
+        return noted
+    return DeadLetterReason.PERMANENT if status is Status.FAILED else None
 
 
 def _result(result: Any, request: Any) -> bytes:
@@ -140,38 +193,5 @@ def _bytes(text: Any) -> bytes:
     return text.encode() if isinstance(text, str) else bytes(text)
 
 
-def _log_attempt(
-    finished: Finished | None,
-    *,
-    invocation_id: str,
-    function: str,
-    status: Status,
-    error: FunctionError | None,
-    traceback: Any,
-) -> None:
-    if finished is None:
-        # Celery also reports the lost process of an attempt that it has stopped itself.
-        _log.debug(
-            "attempt.stale",
-            invocation_id=invocation_id,
-            function=function,
-            status=status,
-            reason="a newer attempt has started, or the invocation is finished already",
-        )
-        return
-    fields: dict[str, Any] = {
-        "invocation_id": invocation_id,
-        "function": function,
-        "request_id": finished.request_id,
-        "attempt": finished.attempt,
-        "status": status,
-        "queue_wait_ms": between_ms(finished.accepted_at_us, finished.started_at_us),
-        "run_ms": between_ms(finished.started_at_us, finished.finished_at_us),
-    }
-    if error is None:
-        _log.info("attempt.finished", **fields)
-        return
-    fields |= {"error_type": error.type, "error_message": error.message}
-    if traceback:
-        fields["exception"] = str(traceback)
-    _log.error("attempt.finished", **fields)
+def _text(value: Any) -> str | None:
+    return None if value is None else str(value)

@@ -1,18 +1,26 @@
 """Celery's consumer, which one bad message must not take down."""
 
+import json
 import pickle
+import time
 from collections.abc import Callable
 from typing import Any
 
 import structlog
-from celery.utils.log import get_logger
+from celery.worker import state
 from celery.worker.consumer import Consumer as CeleryConsumer
+
+from runtime.errors import BrokerUnavailableError
+from runtime.policy import DeadLetterReason
+from runtime.store import claims
+from runtime.store.claims import Claim
 
 _log = structlog.get_logger("worker")
 
-# What Celery raises at messages whose parts are missing, of other types, or too deep to pass on.
-# It would take some for a lost connection, and exit at the others; either way the message comes
-# back, and nothing else on the queue is run.
+_PAUSE_SECONDS = 0.2
+
+# What Celery raises at messages whose parts are of the wrong types in a way that nobody foresaw
+# (`runtime.worker.envelope`). It would take some for a lost connection, and exit at the others.
 _BAD_MESSAGE = (
     LookupError,
     TypeError,
@@ -24,17 +32,44 @@ _BAD_MESSAGE = (
 
 
 class Consumer(CeleryConsumer):  # type: ignore[misc]
-    """Drops a message that cannot be handled, and says so."""
+    """Quarantines a message that cannot be handled."""
+
+    def ensure_connected(self, conn: Any) -> Any:
+        """Connect as soon as the broker answers.
+
+        Celery would try less and less often, up to every 30 seconds. Meanwhile the lease of what
+        the pool processes go on running would lapse.
+        """
+        is_waiting = False
+        while not self._has_renewed_lease():
+            if not is_waiting:
+                _log.warning("worker.waiting", waiting_for="the broker")
+            is_waiting = True
+            state.maybe_shutdown()
+            time.sleep(_PAUSE_SECONDS)
+        return super().ensure_connected(conn)
+
+    def _has_renewed_lease(self) -> bool:
+        try:
+            self.app.eyas_store.run(claims.renew(self.app.eyas_worker, consumes=False))
+        except BrokerUnavailableError:
+            return False
+        return True
 
     def create_task_handler(self, *args: Any, **kwargs: Any) -> Callable[[Any], None]:
         """Return what is called with each message."""
         handle = super().create_task_handler(*args, **kwargs)
 
-        def handle_or_drop(message: Any) -> None:
+        def handle_or_quarantine(message: Any) -> None:
             try:
                 handle(message)
             except _BAD_MESSAGE as error:
-                _log.error("message.dropped", error_type=type(error).__name__)
-                message.reject_log_error(get_logger(__name__), self.connection_errors)
+                self.app.eyas_admission.quarantine(
+                    Claim(worker=self.app.eyas_worker, tag=message.delivery_tag),
+                    json.dumps(message._raw).encode(),  # noqa: SLF001
+                    reason=DeadLetterReason.MALFORMED,
+                    why=f"{type(error).__name__}: {error}",
+                )
+                message.ack()
 
-        return handle_or_drop
+        return handle_or_quarantine

@@ -4,7 +4,7 @@ from billiard.exceptions import TimeLimitExceeded, WorkerLostError
 from celery.exceptions import NotRegistered, TaskRevokedError
 
 from runtime.attempt import InvalidResultError
-from runtime.errors import EyasError, InvalidPayloadError
+from runtime.errors import EyasError, InvalidPayloadError, SoftTimeoutError
 
 
 class PoisonError(EyasError):
@@ -18,7 +18,8 @@ _NAMES: dict[type[BaseException], str] = {
     TimeLimitExceeded: "Timeout",
     WorkerLostError: "WorkerLost",
     NotRegistered: "UnknownFunction",
-    TaskRevokedError: "Revoked",
+    TaskRevokedError: "Cancelled",
+    SoftTimeoutError: "Timeout",
 }
 
 

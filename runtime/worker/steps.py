@@ -1,18 +1,18 @@
-"""What the worker's parent process does beside passing messages: signs of life, leases, events."""
+"""What the worker's parent process does beside passing messages: its lease, cancelling, events."""
 
-import time
+import os
+import signal
 from typing import Any, ClassVar
 
 import structlog
 from celery import bootsteps
+from celery.worker import state
 
 from runtime.errors import BrokerUnavailableError
-from runtime.store import steps
+from runtime.store import claims
+from runtime.worker.lease import RENEWED_EVERY_SECONDS
 
 _log = structlog.get_logger("worker")
-
-LEASE_SECONDS = 6
-_SIGN_LAPSES_SECONDS = 4.0
 
 
 class _Periodic(bootsteps.StartStopStep):  # type: ignore[misc]
@@ -38,55 +38,81 @@ class _Periodic(bootsteps.StartStopStep):  # type: ignore[misc]
         raise NotImplementedError
 
 
-class SignOfLife(_Periodic):
-    """Tells the broker, while this worker consumes, that it does: `/readyz` looks there."""
+class LeaseRenewal(_Periodic):
+    """Renews the worker's lease, and stops what the broker says shall be stopped.
 
-    every_seconds = 1.0
+    The lease is one for everything that the worker holds, however long its attempts run. Without
+    renewals the scheduler gives it all to others.
+    """
+
+    every_seconds = RENEWED_EVERY_SECONDS
 
     def start(self, consumer: Any) -> None:
+        app = consumer.app
+        # What was on its way to a pool process when a connection broke is not run here any more.
+        app.eyas_store.insist(claims.acknowledge(app.eyas_worker, app.eyas_acknowledged))
+        app.eyas_acknowledged.clear()
+        given_back = app.eyas_store.insist(claims.requeue_unstarted(app.eyas_worker))
         self.act(consumer)
-        _log.info("worker.ready", worker=consumer.hostname)
+        _log.info("worker.ready", worker=consumer.hostname, given_back=given_back)
         super().start(consumer)
 
     def stop(self, consumer: Any) -> None:
         super().stop(consumer)
-        self._give(consumer, lapses_after_seconds=0)
+        self._renew(consumer, consumes=False)
 
     def act(self, consumer: Any) -> None:
-        self._give(consumer, lapses_after_seconds=_SIGN_LAPSES_SECONDS)
+        renewed = self._renew(consumer, consumes=True)
+        if renewed is None:
+            return
+        for invocation_id in renewed.to_stop:
+            self._cancel(consumer, invocation_id)
+        if renewed.has_lapsed:
+            self._stop_what_was_lost(consumer)
 
     @staticmethod
-    def _give(consumer: Any, *, lapses_after_seconds: float) -> None:
-        step = steps.sign_of_life(consumer.hostname, lapses_after_seconds=lapses_after_seconds)
+    def _renew(consumer: Any, *, consumes: bool) -> claims.Renewed | None:
+        app = consumer.app
         try:
-            consumer.app.eyas_store.run(step)
+            renewed: claims.Renewed = app.eyas_store.run(
+                claims.renew(app.eyas_worker, consumes=consumes)
+            )
         except BrokerUnavailableError as error:
-            _log.debug("worker.sign_failed", reason=str(error))
+            # The consumer notices the lost connection by itself and connects again.
+            _log.debug("lease.not_renewed", reason=str(error))
+            return None
+        return renewed
+
+    @staticmethod
+    def _cancel(consumer: Any, invocation_id: str) -> None:
+        request = state.requests.get(invocation_id)
+        if request is not None and request in state.active_requests:
+            _log.info("attempt.cancelled", invocation_id=invocation_id, function=request.name)
+            request.terminate(consumer.pool, signal="KILL")
+
+    @staticmethod
+    def _stop_what_was_lost(consumer: Any) -> None:
+        """Kill the processes whose attempts were given to others while nothing was heard of us."""
+        app = consumer.app
+        held = set(app.eyas_store.insist(claims.read_tags(app.eyas_worker)))
+        for request in list(state.active_requests):
+            tag = (request.request_dict.get("properties") or {}).get("delivery_tag")
+            if tag not in held and request.worker_pid:
+                _log.warning("attempt.lost", invocation_id=request.id, function=request.name)
+                os.kill(request.worker_pid, signal.SIGKILL)
 
 
-class LeaseRenewal(_Periodic):
-    """Renews the lease of every message that this worker holds.
+class PoolMending(_Periodic):
+    """Replaces pool processes that have died, and gives their invocations back, soon.
 
-    kombu redelivers a message when its visibility timeout has passed since it was claimed, even if
-    its worker is well and still busy with it. Renewed, a short timeout is a lease: it ends only
-    when the worker is gone, and then at once.
+    Celery does at the moment when it hears of a death, which is often too early for the system to
+    confirm it, and then again only every 5 seconds.
     """
 
-    every_seconds = 1.5
+    every_seconds = 0.25
 
     def act(self, consumer: Any) -> None:
-        channel = consumer.task_consumer.channel
-        qos = channel.qos
-        now = time.time()
-        held = {tag: now for tag in qos._delivered if tag not in qos._dirty}  # noqa: SLF001
-        if not held:
-            return
-        try:
-            with channel.conn_or_acquire() as client:
-                client.zadd(channel.unacked_index_key, held, xx=True)
-        except channel.connection_errors as error:
-            # The consumer notices the lost connection by itself and connects again.
-            _log.debug("lease.renewal_failed", reason=str(error))
+        consumer.pool.maintain_pool()
 
 
 class EventsTogether(_Periodic):

@@ -7,40 +7,48 @@ from typing import Any
 import celery
 import structlog
 from celery.exceptions import Ignore, TaskPredicate
+from celery.exceptions import Retry as CeleryRetry
 from structlog.contextvars import bound_contextvars
 
 from runtime import json_text
 from runtime.attempt import AttemptRunner, InvalidResultError
 from runtime.context import Context
-from runtime.errors import InvalidPayloadError
+from runtime.errors import InvalidPayloadError, PermanentError
 from runtime.function import Function
-from runtime.invocation import Invocation
+from runtime.invocation import Status, new_id
 from runtime.outcome import FunctionError, traceback_text
-from runtime.settings import Settings
-from runtime.store import Store, steps
+from runtime.policy import DeadLetterReason, GiveUp
+from runtime.store import lifecycle
+from runtime.store.claims import Claim
+from runtime.store.lifecycle import Started, Verdict
+from runtime.worker.attempts import Attempts
 from runtime.worker.names import PoisonError, name_of
 from runtime.worker.output import LineLog
+from runtime.worker.progress import ProgressReports
 
 _log = structlog.get_logger("worker")
 
-MAX_ATTEMPTS_STARTED = 5
-"""A message whose processes died this often is given up: running it again would kill the next."""
+
+class _RunAgainError(CeleryRetry):  # type: ignore[misc]
+    """Tells Celery that the invocation will be run again; that is stored already."""
 
 
-class _FinishedAlreadyError(Ignore):  # type: ignore[misc]
+class _NotRunError(Ignore):  # type: ignore[misc]
     """Tells Celery to acknowledge the message and do nothing else."""
 
 
 # To Celery these mean something else than that a task failed; from a handler they mean just that.
 # After a MemoryError the whole worker would exit.
 _SIGNALS_TO_CELERY = (TaskPredicate, MemoryError)
+# Running it again would end the same way.
+_PERMANENT = (InvalidPayloadError, InvalidResultError, PoisonError)
 
 
 class FunctionTask(celery.Task):  # type: ignore[misc]
     """Runs attempts of one function in a pool process.
 
-    Celery decides what becomes of an attempt, in the pool process or, when that died, in its
-    parent; either way it calls `RecordBackend`, which writes the record.
+    Celery decides how an attempt has ended, in the pool process or, when that died, in its parent;
+    what then becomes of the invocation is written by `Attempts`.
     """
 
     acks_late = True
@@ -48,29 +56,38 @@ class FunctionTask(celery.Task):  # type: ignore[misc]
     ignore_result = False
     typing = False  # payloads are checked against the function's signature instead
 
-    def __init__(self, function: Function[..., Any], *, store: Store, settings: Settings) -> None:
+    def __init__(self, function: Function[..., Any], *, worker: str, attempts: Attempts) -> None:
         self.name = function.name
         self.time_limit = function.timeout_seconds
         self.function = function
-        self._store = store
-        self._settings = settings
+        self._worker = worker
+        self.attempts = attempts
         self._runner = AttemptRunner()
+
+    def claim_of(self, request: Any) -> Claim | None:
+        """Return the claim under which a request runs; None if no message of ours is behind it."""
+        properties = getattr(request, "properties", None) or {}
+        tag = properties.get("delivery_tag")
+        return Claim(worker=self._worker, tag=tag) if tag else None
 
     def run(self, *args: Any, **kwargs: Any) -> Any:
         """Run one attempt; `args` and `kwargs` are what the message carries."""
         request = self.request
+        held = self.claim_of(request)
+        if held is None:
+            return self._run_inline(args, kwargs)
         pid = os.getpid()
         with bound_contextvars(
             invocation_id=request.id, function=self.name, request_id=request.get("request_id")
         ):
             try:
-                return self._attempt(request, args, kwargs)
-            except _FinishedAlreadyError:
+                started = self._start(held, request)
+                return self._attempt(held, request, started, args, kwargs)
+            except (_NotRunError, _RunAgainError):
                 raise
             # Whatever a handler raises ends its attempt, SystemExit included.
             except BaseException as error:
-                request.function_error = _describe(error)
-                request.traceback_text = traceback_text(error)
+                self._describe(request, error)
                 if isinstance(error, Exception) and not isinstance(error, _SIGNALS_TO_CELERY):
                     raise
                 raise RuntimeError(f"{type(error).__name__}: {error}") from error
@@ -80,49 +97,135 @@ class FunctionTask(celery.Task):  # type: ignore[misc]
                     # work of its parent.
                     os._exit(0)
 
-    def _attempt(self, request: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        problem = None
-        try:
-            payload = json_text.encode(self.function.payload.named(args, kwargs))
-        except (InvalidPayloadError, json_text.NotJSONError) as error:
-            problem, payload = error, json_text.encode({"args": repr(args), "kwargs": repr(kwargs)})
-        started = self._store.insist(
-            steps.start(
-                Invocation(
-                    id=request.id,
-                    function=self.name,
-                    payload=payload,
-                    trigger="celery",
-                    timeout_seconds=self.function.timeout_seconds,
-                    request_id=request.get("request_id"),
-                ),
-                worker=request.hostname,
-            )
-        )
-        if started.is_finished:
-            _log.info("attempt.skipped", reason="the invocation is finished already")
-            raise _FinishedAlreadyError
-        request.attempt = started.attempt
-        if problem is not None:
-            raise problem
-        if started.attempt > MAX_ATTEMPTS_STARTED:
-            raise PoisonError(f"its process died in each of {MAX_ATTEMPTS_STARTED} attempts")
+    def _run_inline(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Run the handler as a part of another task: of `celery.chunks`, say."""
+        payload = json_text.encode(self.function.payload.named(args, kwargs))
         context = Context(
-            invocation_id=request.id,
+            invocation_id=self.request.id or new_id(),
             function_name=self.name,
-            attempt=started.attempt,
+            attempt=1,
             timeout_seconds=self.function.timeout_seconds,
         )
-        _log.debug("attempt.started", attempt=started.attempt)
-        with bound_contextvars(attempt=started.attempt), _printed_lines_logged():
-            result = self._runner.run(self.function, started.payload, context)
-        if len(result) > self._settings.max_result_bytes:
-            raise InvalidResultError(
-                f"the result has {len(result)} bytes; the limit is "
-                f"{self._settings.max_result_bytes} (EYAS_MAX_RESULT_BYTES)"
+        return json_text.decode(self._runner.run(self.function, payload, context))
+
+    def _start(self, held: Claim, request: Any) -> Started:
+        started = self.attempts.store.insist(
+            lifecycle.start(
+                held,
+                request.id,
+                concurrency=self.function.concurrency,
+                max_deliveries=self.attempts.settings.max_deliveries,
             )
+        )
+        match started.verdict:
+            case Verdict.RUN:
+                return started
+            case Verdict.POISON:
+                request.dead_letter = DeadLetterReason.POISON
+                deaths = self.attempts.settings.max_deliveries
+                raise PoisonError(f"its process died in each of {deaths} attempts")
+            case Verdict.CANCELLED:
+                error = FunctionError(type="Cancelled", message="cancelled while it ran")
+                self._refuse(held, request, error, Status.CANCELLED)
+            case Verdict.EXPIRED:
+                oldest = self.function.retry_policy.max_age_seconds
+                error = FunctionError(type="Expired", message=f"older than {oldest} seconds")
+                self._refuse(held, request, error, Status.EXPIRED)
+            case verdict:
+                _log.info("attempt.skipped", reason=verdict.value)
+        raise _NotRunError
+
+    def _refuse(self, held: Claim, request: Any, error: FunctionError, status: Status) -> None:
+        self.attempts.refuse(held, request.id, function=self.name, error=error, status=status)
+
+    def _attempt(
+        self,
+        held: Claim,
+        request: Any,
+        started: Started,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> Any:
+        try:
+            payload = started.payload
+            if request.get("trigger") is None:
+                # A Celery program wrote the message, and perhaps before there was this function.
+                payload = json_text.encode(self.function.payload.named(args, kwargs))
+            context = Context(
+                invocation_id=request.id,
+                function_name=self.name,
+                attempt=started.attempt,
+                timeout_seconds=self.function.timeout_seconds,
+                report_progress=ProgressReports(
+                    store=self.attempts.store, held=held, invocation_id=request.id
+                ),
+            )
+            _log.debug("attempt.started", attempt=started.attempt)
+            with bound_contextvars(attempt=started.attempt), _printed_lines_logged():
+                result = self._runner.run(self.function, payload, context)
+            self._check_size(result)
+        except BaseException as error:
+            self._retry_or_give_up(held, request, started, error)
+            raise
         request.result_text = result
         return json_text.decode(result)
+
+    def _check_size(self, result: bytes) -> None:
+        most = self.attempts.settings.max_result_bytes
+        if len(result) > most:
+            raise InvalidResultError(
+                f"the result has {len(result)} bytes; the limit is {most} (EYAS_MAX_RESULT_BYTES)"
+            )
+
+    def _retry_or_give_up(
+        self, held: Claim, request: Any, started: Started, error: BaseException
+    ) -> None:
+        """Raise Celery's `Retry` if the invocation is to be run again, after seeing to it."""
+        wrapped = PermanentError(str(error)) if isinstance(error, _PERMANENT) else error
+        now_us = started.started_at_us + round(self._runner.run_seconds * 1_000_000)
+        decision = self.attempts.decide(
+            self.function,
+            error=wrapped,
+            failures=started.failures + 1,
+            age_us=now_us - started.accepted_at_us,
+        )
+        if isinstance(decision, GiveUp):
+            request.dead_letter = decision.reason
+            return
+        described = self._describe(request, error)
+        self.attempts.retry(
+            held,
+            request.id,
+            function=self.name,
+            error=described,
+            delay_seconds=decision.delay_seconds,
+            celery_result=retry_result(self.backend, request, error),
+            traceback=request.traceback_text,
+        )
+        # Celery then tells Flower, and stores nothing (RecordBackend.mark_as_retry).
+        raise _RunAgainError(
+            str(described.message), exc=RuntimeError(str(described)), when=decision.delay_seconds
+        ) from error
+
+    def _describe(self, request: Any, error: BaseException) -> FunctionError:
+        described = FunctionError.from_exception(error)
+        name = name_of(error)
+        if name:
+            described = FunctionError(type=name, message=described.message)
+        request.function_error = described
+        request.traceback_text = traceback_text(error)
+        return described
+
+
+def retry_result(backend: Any, request: Any, error: BaseException) -> bytes:
+    """Return what `AsyncResult` reads of a task that will be retried."""
+    raised = error if isinstance(error, Exception) else RuntimeError(str(error))
+    meta = backend._get_result_meta(  # noqa: SLF001
+        result=backend.prepare_exception(raised), state="RETRY", traceback=None, request=request
+    )
+    meta["task_id"] = request.id
+    text = backend.encode(meta)
+    return text.encode() if isinstance(text, str) else bytes(text)
 
 
 @contextlib.contextmanager
@@ -135,9 +238,3 @@ def _printed_lines_logged() -> Any:
         finally:
             out.end()
             err.end()
-
-
-def _describe(error: BaseException) -> FunctionError:
-    described = FunctionError.from_exception(error)
-    name = name_of(error)
-    return FunctionError(type=name, message=described.message) if name else described

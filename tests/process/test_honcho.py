@@ -88,7 +88,7 @@ def test_ctrl_c_leaves_nothing_behind_and_starting_again_continues(
     stack.wait_for(
         lambda: stack.request(f"/invocations/{ids[0]}").body["status"] != "queued", "the first run"
     )
-    assert len(processes_of(stack)) >= 5
+    assert len(processes_of(stack)) >= 6
 
     honcho.interrupt()
 
@@ -135,7 +135,7 @@ def test_the_console_is_for_people(stack: Stack, honcho: Honcho) -> None:
     stack.invoke("sleep", {"seconds": 0})
 
     stack.wait_for(lambda: "attempt.finished" in honcho.output(), "the attempt's line")
-    for name in ("web", "worker", "flower", "broker"):
+    for name in ("web", "worker", "scheduler", "flower", "broker"):
         assert re.search(rf"^\d\d:\d\d:\d\d {name}\.1 +\| ", honcho.output(), re.MULTILINE)
     assert "\x1b[" not in re.sub(r"\x1b\[\d*m", "", honcho.output())
     assert '{"timestamp"' not in honcho.output()

@@ -14,7 +14,7 @@ from runtime.testing import Stack
 
 CONFIG = Path(__file__).parents[2] / "supervisord.conf"
 BIN = Path(sys.executable).parent
-PROGRAMS = ("broker", "flower", "web", "worker")
+PROGRAMS = ("broker", "flower", "scheduler", "web", "worker")
 
 
 @pytest.fixture
@@ -118,7 +118,13 @@ def test_a_killed_program_comes_back_and_a_stop_leaves_nothing(stack: Stack) -> 
     assert processes_of(stack) == []
     printed = output.read_text(encoding="utf-8")
     stopped = [line.split("stopped: ")[1] for line in printed.splitlines() if "stopped: " in line]
-    assert [line.split()[0] for line in stopped] == ["flower", "web", "worker", "broker"]
+    assert [line.split()[0] for line in stopped] == [
+        "flower",
+        "web",
+        "scheduler",
+        "worker",
+        "broker",
+    ]
     assert all(line.endswith("(exit status 0)") for line in stopped), stopped
     assert "broker.ready" in printed, "what programs print is in supervisord's own output"
 

@@ -262,6 +262,22 @@ def test_stopping_finishes_what_runs_and_starting_again_continues(tmp_path: Path
         assert len(marker.read_text().split()) == 5
 
 
+def test_a_soft_stop_gives_nothing_away_that_is_still_running(tmp_path: Path) -> None:
+    marker = tmp_path / "starts"
+    functions = Path(__file__).parent.parent / "sample_functions"
+    with Stack(functions_dir=functions, environment={"EYAS_WORKERS": "1"}) as stack:
+        body = json.dumps({"seconds": 7, "marker": str(marker)}).encode()
+        invocation_id = stack.request("/functions/sleep", body=body).body["id"]
+        stack.wait_for(lambda: marker.exists() and bool(marker.read_text()), "the attempt")
+        stack.start("worker", instance="other")
+        assert stack.stop("worker") == 0
+
+        record = stack.request(f"/invocations/{invocation_id}").body
+
+        assert (record["status"], record["attempt"]) == ("succeeded", 1)
+        assert len(marker.read_text().split()) == 1
+
+
 def test_a_killed_worker_leaves_no_process_behind(tmp_path: Path) -> None:
     marker = tmp_path / "starts"
     functions = Path(__file__).parent.parent / "sample_functions"

@@ -85,6 +85,70 @@ def test_waiters_survive_a_broker_restart(stack: Stack) -> None:
         assert waiting.result(60) == "slept"
 
 
+def test_a_result_that_was_computed_meanwhile_is_stored_when_the_broker_is_back(
+    stack: Stack, tmp_path: Path
+) -> None:
+    body = b'{"seconds": 1, "marker": "%s"}' % str(tmp_path / "starts").encode()
+    invocation_id = stack.request("/functions/sleep", body=body).body["id"]
+    stack.wait_for((tmp_path / "starts").exists, "the attempt to start")
+    _kill_server(stack)
+    stack.wait_for(
+        lambda: "store.waiting" in (stack.log_dir / "worker.log").read_text(encoding="utf-8"),
+        "the attempt to end",
+    )
+
+    stack.start("broker")
+
+    stack.wait_until_ready()
+    record = stack.request(f"/invocations/{invocation_id}", headers={"Prefer": "wait=30"}).body
+    assert (record["status"], record["attempt"]) == ("succeeded", 1)
+
+
+def test_a_full_broker_refuses_work_and_goes_on_with_what_it_has(stack: Stack) -> None:
+    accepted = [
+        stack.request("/functions/sleep", body=b'{"seconds": 0.3}').body["id"] for _ in range(5)
+    ]
+    # Due when there is nothing to do, and the worker waits.
+    delayed = stack.request(
+        "/functions/sleep", body=b'{"seconds": 0}', headers={"Eyas-Delay": "5"}
+    ).body["id"]
+    with redis.Redis.from_url(stack.redis_url) as connection:
+        connection.config_set("maxmemory", "1mb")
+        answer = stack.request("/functions/sleep", body=b'{"seconds": 0}')
+        assert answer.status == 503
+        assert "OOM" in answer.body["detail"]
+
+        for invocation_id in [*accepted, delayed]:
+            path = f"/invocations/{invocation_id}"
+            record = stack.request(path, headers={"Prefer": "wait=30"}).body
+            assert record["status"] == "succeeded"
+        connection.config_set("maxmemory", "0")
+    assert stack.invoke("sleep", {"seconds": 0}) == "slept"
+
+
+def test_a_read_only_broker_is_503_and_everything_goes_on_after_it(stack: Stack) -> None:
+    invocation_id = stack.request("/functions/sleep", body=b'{"seconds": 2}').body["id"]
+    stack.wait_for(
+        lambda: stack.request(f"/invocations/{invocation_id}").body["status"] == "running", "it"
+    )
+    with redis.Redis.from_url(stack.redis_url) as connection:
+        connection.execute_command("REPLICAOF", "127.0.0.1", "1")
+        answer = stack.request("/functions/sleep", body=b'{"seconds": 0}')
+        assert answer.status == 503
+        assert "READONLY" in answer.body["detail"]
+        assert stack.request(f"/invocations/{invocation_id}").status == 200
+        stack.wait_for(
+            lambda: "store.waiting" in (stack.log_dir / "worker.log").read_text(encoding="utf-8"),
+            "the worker to notice",
+        )
+
+        connection.execute_command("REPLICAOF", "NO", "ONE")
+
+    record = stack.request(f"/invocations/{invocation_id}", headers={"Prefer": "wait=30"}).body
+    assert record["status"] == "succeeded"
+    assert stack.invoke("sleep", {"seconds": 0}) == "slept"
+
+
 def _kill_server(stack: Stack) -> None:
     os.kill(_server_pid(stack), signal.SIGKILL)
     process = stack.running.pop("broker")

@@ -3,6 +3,7 @@
 import json
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import celery
@@ -173,8 +174,10 @@ def test_an_unknown_task_fails_and_its_payload_stays_out_of_the_logs(
 
     with pytest.raises(celery.exceptions.NotRegistered):
         result.get(timeout=20)
+    record = sample_stack.request(f"/invocations/{result.id}").body
+    assert (record["status"], record["error"]["type"]) == ("failed", "UnknownFunction")
     text = (sample_stack.log_dir / "worker.log").read_text(encoding="utf-8")
-    assert "a message names a task that is no function: 'nowhere'" in text
+    assert "message.unknown_function" in text
     assert "battery-staple" not in text
 
 
@@ -211,6 +214,7 @@ def test_our_message_is_what_celery_publishes(broker: Stack) -> None:
     assert json.loads(ours["body"]) == json.loads(published["body"])
     assert ours.keys() - {"body"} == published.keys() - {"body"}
     # Ours, for the log of the attempt.
+    assert ours["headers"].pop("trigger") == "http"
     assert ours["headers"].pop("request_id") is None
     assert ours["headers"].pop("traceparent") is None
     for each in (ours, published):
@@ -223,3 +227,26 @@ def test_our_message_is_what_celery_publishes(broker: Stack) -> None:
     assert ours["headers"] == published["headers"]
     assert ours["properties"] == published["properties"]
     assert ours["content-type"] == published["content-type"]
+
+
+def test_a_task_that_came_before_its_function_runs_when_it_is_redriven(tmp_path: Path) -> None:
+    with Stack(functions_dir=tmp_path, environment={"EYAS_WORKERS": "1"}) as stack:
+        app = celery.Celery(broker=stack.redis_url, backend=stack.redis_url)
+        early = app.send_task("later", args=[3])
+        path = f"/invocations/{early.id}"
+        stack.wait_for(lambda: stack.request(path).body.get("status") == "failed", "its failure")
+        (tmp_path / "later.py").write_text(
+            "from runtime import function\n\n@function\ndef later(number: int) -> int:\n"
+            "    return number + 1\n",
+            encoding="utf-8",
+        )
+        for name in ("web", "worker"):
+            stack.stop(name)
+            stack.start(name)
+        stack.wait_until_ready()
+
+        assert stack.request(f"/dead-letters/{early.id}/redrive", method="POST").status == 202
+
+        record = stack.request(path, headers={"Prefer": "wait=30"}).body
+        assert (record["status"], record["result"]) == ("succeeded", 4)
+        app.close()

@@ -24,7 +24,17 @@ def test_help_lists_every_command(run: Any) -> None:
     result = run("--help")
 
     assert result.exit_code == 0
-    for command in ("list", "invoke", "status", "logs", "check", "new"):
+    for command in (
+        "cancel",
+        "check",
+        "dead-letters",
+        "invoke",
+        "list",
+        "logs",
+        "new",
+        "replay",
+        "status",
+    ):
         assert f"\n  {command} " in result.output
         assert run(command, "--help").exit_code == 0
 
@@ -88,7 +98,17 @@ def test_new_refuses_names_that_are_no_modules(run: Any, name: str) -> None:
     assert run("new", name).exit_code != 0
 
 
-@pytest.mark.parametrize("command", [("invoke", "fib"), ("status", "some-id")])
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("invoke", "fib"),
+        ("status", "some-id"),
+        ("cancel", "some-id"),
+        ("replay", "some-id"),
+        ("dead-letters",),
+        ("dead-letters", "redrive", "--all"),
+    ],
+)
 def test_without_a_stack_the_error_is_one_line(run: Any, command: tuple[str, ...]) -> None:
     result = run(*command, "--url", "http://127.0.0.1:9")
 

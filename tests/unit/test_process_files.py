@@ -57,7 +57,7 @@ def test_only_what_differs_for_a_reason_differs_between_programs() -> None:
 
 def test_the_broker_starts_first_and_stops_last() -> None:
     by_priority = sorted(PROGRAMS, key=lambda name: PROGRAMS[name].getint("priority"))
-    assert by_priority == ["broker", "worker", "web", "flower"]
+    assert by_priority == ["broker", "worker", "scheduler", "web", "flower"]
 
 
 def test_nothing_is_tied_to_one_folder() -> None:

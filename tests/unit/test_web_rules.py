@@ -1,8 +1,9 @@
-"""The pure rules of the web edge: preferences, foreign sites."""
+"""The pure rules of the web edge: preferences, keys, delays, foreign sites."""
 
+import falcon
 import pytest
 
-from runtime.web import guard, prefer
+from runtime.web import guard, prefer, terms
 
 
 @pytest.mark.parametrize(
@@ -80,3 +81,79 @@ def test_sites(origin: str | None, fetch_site: str | None, foreign: bool) -> Non
     )
 
     assert found is foreign
+
+
+@pytest.mark.parametrize(
+    ("header", "expected"),
+    [
+        (None, None),
+        ("k", "k"),
+        ('"k"', "k"),
+        (' "k" ', "k"),
+        ('"k";a=1', "k"),
+        ('"a b"', "a b"),
+        (r'"a\"b\\"', 'a"b\\'),
+        ("8e03978e-40d5-43dd-bc93-6894a57f9324", "8e03978e-40d5-43dd-bc93-6894a57f9324"),
+        ("a;b=c+/!~", "a;b=c+/!~"),
+        ("x" * 255, "x" * 255),
+        ('"' + "x" * 255 + '"', "x" * 255),
+    ],
+)
+def test_idempotency_keys(header: str | None, expected: str | None) -> None:
+    assert terms.idempotency_key(header) == expected
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "",
+        " ",
+        '""',
+        '"',
+        '"k',
+        'k"',
+        "a b",
+        "a,b",
+        '"a", "b"',
+        r"a\b",
+        r'"\a"',
+        "x" * 256,
+        "\u00e9",
+    ],
+)
+def test_malformed_idempotency_keys(header: str) -> None:
+    with pytest.raises(falcon.HTTPBadRequest):
+        terms.idempotency_key(header)
+
+
+@pytest.mark.parametrize(
+    ("header", "expected"),
+    [(None, 0), ("0", 0), ("90", 90), (" 0.5 ", 0.5), ("007", 7), ("100", 100), ("100.0", 100)],
+)
+def test_delays(header: str | None, expected: float) -> None:
+    assert terms.delay_seconds(header, longest=100) == expected
+
+
+@pytest.mark.parametrize(
+    "header",
+    ["", "-1", "+1", "1e1", ".5", "5.", "1,5", "nan", "inf", "0x1", "101", "100.001", "\u0661"],
+)
+def test_malformed_delays(header: str) -> None:
+    with pytest.raises(falcon.HTTPBadRequest):
+        terms.delay_seconds(header, longest=100)
+
+
+def test_equal_payloads_have_equal_digests() -> None:
+    def digest(payload: bytes, *, replay_of: str | None = None) -> str:
+        asked = terms.Terms(request_id="r", idempotency_key="k", replay_of=replay_of)
+        key = asked.idempotency(payload, ttl_seconds=1)
+        assert key is not None
+        return key.digest
+
+    assert digest(b'{"a":1,"b":[true,null]}') == digest(b' {"b": [true, null], "a": 1}\n')
+    assert digest(b'"\\u00e9"') == digest('"\u00e9"'.encode())
+    assert digest(b"") == digest(b"{}")
+    assert digest(b"1e2") == digest(b"100.0") != digest(b"100")
+    assert digest(b"36893488147419103233") != digest(b"36893488147419103232")
+    assert digest(b"{}", replay_of="an-id") != digest(b"{}")
+    assert terms.Terms(request_id="r").idempotency(b"{}", ttl_seconds=1) is None

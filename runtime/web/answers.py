@@ -1,0 +1,115 @@
+"""The answers to whoever asks for an invocation: its id, or its outcome."""
+
+from typing import Any, NamedTuple
+
+import falcon.asgi
+import msgspec
+
+from runtime.errors import PayloadTooLargeError
+from runtime.function import Function
+from runtime.invocation import Record, Status
+from runtime.web import problems
+from runtime.web.exchange import Request, note, read_payload, reply
+from runtime.web.invoking import Invoker
+from runtime.web.terms import patience_of, terms_of
+
+
+class _Outcome(NamedTuple):
+    status: int
+    kind: str
+    title: str
+
+
+_FAILED = _Outcome(500, "function-error", "The function failed")
+_STOPPED = _Outcome(504, "function-timeout", "The function was stopped")
+_UNSUCCESSFUL = {
+    Status.CANCELLED: _Outcome(500, "invocation-cancelled", "The invocation was cancelled"),
+    Status.EXPIRED: _Outcome(500, "invocation-expired", "The invocation became too old to run"),
+}
+
+
+async def invoke(
+    req: Request,
+    resp: falcon.asgi.Response,
+    function: Function[..., Any],
+    *,
+    invoker: Invoker,
+    replayed: Record | None = None,
+) -> None:
+    """Invoke a function as the request says, and answer with the id or, if waited for, the outcome.
+
+    An empty body is the payload of the record to be replayed, if there is one.
+    """
+    terms = terms_of(req, invoker.settings, replay_of=replayed.id if replayed else None)
+    patience = patience_of(req, invoker.settings)
+    limit_bytes = (
+        invoker.settings.max_payload_bytes
+        if patience is None
+        else invoker.settings.max_waited_payload_bytes
+    )
+    payload = await read_payload(req, limit_bytes=limit_bytes)
+    if replayed is not None and not payload:
+        payload = replayed.payload
+        if len(payload) > limit_bytes:
+            raise PayloadTooLargeError(limit_bytes)
+    acceptance = await invoker.accept(function, payload, terms=terms, patience=patience)
+    note(req, function=function.name, invocation_id=acceptance.id)
+    if acceptance.is_replayed:
+        resp.set_header("Idempotent-Replayed", "true")
+    if patience is not None:
+        resp.set_header("Preference-Applied", f"wait={patience.seconds}")
+        if acceptance.record is not None and acceptance.record.is_terminal:
+            _answer_outcome(req, resp, acceptance.record)
+            return
+    answer_accepted(
+        resp,
+        invocation_id=acceptance.id,
+        function=function.name,
+        status=acceptance.status,
+        replay_of=terms.replay_of,
+    )
+
+
+def answer_accepted(
+    resp: falcon.asgi.Response,
+    *,
+    invocation_id: str,
+    function: str,
+    status: Status,
+    replay_of: str | None = None,
+) -> None:
+    """Answer 202: what was asked for is stored, and will be done."""
+    shown: dict[str, Any] = {"id": invocation_id, "function": function, "status": status}
+    if replay_of is not None:
+        shown["replay_of"] = replay_of
+    resp.set_header("Location", f"/invocations/{invocation_id}")
+    reply(resp, 202, shown)
+
+
+def _answer_outcome(req: Request, resp: falcon.asgi.Response, record: Record) -> None:
+    if record.status is Status.SUCCEEDED:
+        reply(
+            resp,
+            200,
+            {
+                "id": record.id,
+                "function": record.function,
+                "status": record.status,
+                "result": msgspec.Raw(record.result or b"null"),
+            },
+        )
+        return
+    error = msgspec.json.decode(record.error or b"null") or {}
+    failed = _STOPPED if error.get("type") == "Timeout" else _FAILED
+    outcome = _UNSUCCESSFUL.get(record.status, failed)
+    problems.answer(
+        req,
+        resp,
+        outcome.status,
+        kind=outcome.kind,
+        title=outcome.title,
+        detail=f"{error.get('type')}: {error.get('message')}",
+        invocation_id=record.id,
+        function_status=record.status,
+        error=error,
+    )

@@ -1,0 +1,181 @@
+"""`/dead-letters`: what was given up; running it again, or forgetting it."""
+
+import asyncio
+import base64
+import binascii
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+import falcon
+import falcon.asgi
+
+from runtime.errors import UnknownDeadLetterError
+from runtime.invocation import Record, Status, is_id
+from runtime.registry import Registry
+from runtime.settings import Settings
+from runtime.store import AsyncStore, dead_letters, lifecycle
+from runtime.web.answers import answer_accepted
+from runtime.web.exchange import Request, note, reply
+
+_DEFAULT_LIMIT = 20
+_HIGHEST_LIMIT = 100
+_AT_A_TIME = 20
+_POSITION = re.compile(r"[0-9]{1,17} [!-~]{1,200}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeadLetters:
+    """The dead letters in the store."""
+
+    store: AsyncStore
+    registry: Registry
+    settings: Settings
+
+    async def find(self, invocation_id: str) -> Record:
+        """Read one; raises `UnknownDeadLetterError`."""
+        if is_id(invocation_id):
+            found = await self.store.run(
+                lifecycle.read(invocation_id, retention=self.settings.retention)
+            )
+            if isinstance(found, Record) and found.dead_letter is not None:
+                return found
+        raise UnknownDeadLetterError(invocation_id)
+
+    async def redrive(self, record: Record) -> bool:
+        """Queue one again; False if somebody else has redriven or purged it."""
+        function = self.registry.get(record.function)
+        max_age_seconds = function.retry_policy.max_age_seconds if function else None
+        return await self.store.run(
+            dead_letters.redrive(record.id, max_age_seconds=max_age_seconds)
+        )
+
+    async def purge(self, record: Record) -> bool:
+        """Forget one; False if somebody else has redriven or purged it."""
+        return await self.store.run(dead_letters.purge(record.id))
+
+    async def each(self, act: Callable[[Record], Awaitable[bool]], *, function: str | None) -> int:
+        """Do something with every dead letter there is now, and count for how many it was done.
+
+        The latest come first: what fails again meanwhile is later than all of them, and left alone.
+        """
+        done = 0
+        async for records in self._pages(function):
+            done += sum(await asyncio.gather(*map(act, records)))
+        return done
+
+    async def _pages(self, function: str | None) -> AsyncIterator[tuple[Record, ...]]:
+        cursor = None
+        while True:
+            page = await self.store.run(
+                dead_letters.read_page(function=function, limit=_AT_A_TIME, cursor=cursor)
+            )
+            yield page.records
+            cursor = page.next_cursor
+            if cursor is None:
+                return
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeadLetterList:
+    """`GET /dead-letters`, and `DELETE` of all of them, or of those of one function."""
+
+    letters: DeadLetters
+
+    async def on_get(self, req: Request, resp: falcon.asgi.Response) -> None:
+        page = await self.letters.store.run(
+            dead_letters.read_page(
+                function=req.get_param("function"),
+                limit=_limit(req.get_param("limit")),
+                cursor=_position(req.get_param("cursor")),
+            )
+        )
+        next_cursor = _cursor(page.next_cursor) if page.next_cursor is not None else None
+        listed = [_shown(record) for record in page.records]
+        reply(resp, 200, {"dead_letters": listed, "next_cursor": next_cursor})
+
+    async def on_delete(self, req: Request, resp: falcon.asgi.Response) -> None:
+        purged = await self.letters.each(self.letters.purge, function=req.get_param("function"))
+        reply(resp, 200, {"purged": purged})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeadLetter:
+    """`GET` and `DELETE /dead-letters/{id}`."""
+
+    letters: DeadLetters
+
+    async def on_get(self, req: Request, resp: falcon.asgi.Response, invocation_id: str) -> None:
+        record = await self.letters.find(invocation_id)
+        note(req, function=record.function, invocation_id=record.id)
+        reply(resp, 200, _shown(record))
+
+    async def on_delete(self, req: Request, resp: falcon.asgi.Response, invocation_id: str) -> None:
+        record = await self.letters.find(invocation_id)
+        note(req, function=record.function, invocation_id=record.id)
+        if not await self.letters.purge(record):
+            raise UnknownDeadLetterError(invocation_id)
+        resp.status = 204
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Redrive:
+    """`POST /dead-letters/{id}/redrive`: new deliveries of the same invocation."""
+
+    letters: DeadLetters
+
+    async def on_post(self, req: Request, resp: falcon.asgi.Response, invocation_id: str) -> None:
+        record = await self.letters.find(invocation_id)
+        note(req, function=record.function, invocation_id=record.id)
+        if not await self.letters.redrive(record):
+            raise UnknownDeadLetterError(invocation_id)
+        answer_accepted(
+            resp, invocation_id=record.id, function=record.function, status=Status.QUEUED
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RedriveAll:
+    """`POST /dead-letters/redrive`: all of them, or those of one function."""
+
+    letters: DeadLetters
+
+    async def on_post(self, req: Request, resp: falcon.asgi.Response) -> None:
+        redriven = await self.letters.each(self.letters.redrive, function=req.get_param("function"))
+        reply(resp, 202, {"redriven": redriven})
+
+
+def _shown(record: Record) -> dict[str, Any]:
+    shown = record.to_json()
+    return {"id": record.id, "reason": shown.pop("dead_letter")} | shown
+
+
+def _limit(text: str | None) -> int:
+    if text is None:
+        return _DEFAULT_LIMIT
+    if not re.fullmatch("[0-9]{1,9}", text) or not 1 <= int(text) <= _HIGHEST_LIMIT:
+        raise falcon.HTTPBadRequest(
+            description=f"limit: expected a whole number from 1 to {_HIGHEST_LIMIT}"
+        )
+    return int(text)
+
+
+def _cursor(position: str) -> str:
+    return base64.urlsafe_b64encode(position.encode()).decode().rstrip("=")
+
+
+def _position(cursor: str | None) -> str | None:
+    """Return the store's position that a cursor stands for; raises falcon's 400."""
+    if cursor is None:
+        return None
+    try:
+        raw = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
+        position = raw.decode("ascii")
+    except (binascii.Error, ValueError):
+        position = ""
+    if not _POSITION.fullmatch(position):
+        raise falcon.HTTPBadRequest(
+            description="cursor: expected the next_cursor of an earlier answer"
+        )
+    return position

@@ -1,0 +1,123 @@
+"""Under which terms an invocation is asked for: what the headers of its request say."""
+
+import hashlib
+import re
+import time
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any
+
+import falcon
+import falcon.asgi
+import msgspec
+
+from runtime import json_text
+from runtime.invocation import IdempotencyKey
+from runtime.settings import Settings
+from runtime.web import prefer
+from runtime.web.exchange import Request
+
+# A string of RFC 8941 (section 3.3.3), or its content alone as most clients send it.
+_QUOTED = re.compile(r'"((?:[ !#-\[\]-~]|\\["\\])*)"\s*(?:;.*)?')
+_BARE = re.compile(r"[!#-+\--\[\]-~]+")  # visible ASCII without quote, comma and backslash
+_LONGEST_KEY = 255  # characters
+_DELAY = re.compile(r"[0-9]{1,12}(?:\.[0-9]{1,9})?")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """Everything that a request says about an invocation besides function and payload.
+
+    `replay_of` is the id of the invocation that this one repeats.
+    """
+
+    request_id: str
+    trace_parent: str | None = None
+    delay_seconds: float = 0.0
+    idempotency_key: str | None = None
+    replay_of: str | None = None
+
+    def idempotency(self, payload: bytes, *, ttl_seconds: int) -> IdempotencyKey | None:
+        """Return the key with the digest of what must be the same if it is used again."""
+        if self.idempotency_key is None:
+            return None
+        return IdempotencyKey(
+            key=self.idempotency_key,
+            digest=_digest(payload, replay_of=self.replay_of),
+            ttl_seconds=ttl_seconds,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patience:
+    """How long a client waits: `seconds`, which end at `until` (monotonic), or till it hangs up."""
+
+    seconds: int
+    until: float
+    hung_up: Callable[[], Coroutine[Any, Any, None]]
+
+
+def terms_of(
+    req: falcon.asgi.Request, settings: Settings, *, replay_of: str | None = None
+) -> Terms:
+    """Read the headers that are about an invocation; raises falcon's 400 for a malformed one."""
+    return Terms(
+        request_id=req.context.request_id,
+        trace_parent=req.get_header("traceparent"),
+        delay_seconds=delay_seconds(
+            req.get_header("Eyas-Delay"), longest=settings.max_delay_seconds
+        ),
+        idempotency_key=idempotency_key(req.get_header("Idempotency-Key")),
+        replay_of=replay_of,
+    )
+
+
+def patience_of(req: Request, settings: Settings) -> Patience | None:
+    """Return how long the client wants to wait and is allowed to; None if it does not."""
+    seconds = prefer.wait_seconds(req.get_header("Prefer"), longest=settings.max_wait_seconds)
+    if seconds is None:
+        return None
+    return Patience(seconds=seconds, until=time.monotonic() + seconds, hung_up=req.hung_up)
+
+
+def idempotency_key(header: str | None) -> str | None:
+    """Return the key in an `Idempotency-Key` header, quoted or bare.
+
+    https://datatracker.ietf.org/doc/html/draft-ietf-httpapi-idempotency-key-header-07
+    """
+    if header is None:
+        return None
+    text = header.strip()
+    key = ""
+    if quoted := _QUOTED.fullmatch(text):
+        key = re.sub(r'\\(["\\])', r"\1", quoted[1])
+    elif _BARE.fullmatch(text):
+        key = text
+    if not 1 <= len(key) <= _LONGEST_KEY:
+        raise falcon.HTTPBadRequest(
+            description=f"Idempotency-Key: expected 1 to {_LONGEST_KEY} ASCII characters, in "
+            'double quotes, or without quotes if they are visible and none of "\\,'
+        )
+    return key
+
+
+def delay_seconds(header: str | None, *, longest: int) -> float:
+    """Return the seconds in an `Eyas-Delay` header; 0 if there is none."""
+    if header is None:
+        return 0.0
+    text = header.strip()
+    if not _DELAY.fullmatch(text) or float(text) > longest:
+        raise falcon.HTTPBadRequest(
+            description=f"Eyas-Delay: expected seconds from 0 to {longest}, such as 90 or 0.5; "
+            f"got {text[:40]!r}"
+        )
+    return float(text)
+
+
+def _digest(payload: bytes, *, replay_of: str | None) -> str:
+    """Digest a JSON value, however it is formatted. 1 and 1.0 differ; integers stay exact."""
+    try:
+        canonical = msgspec.json.encode(json_text.decode(payload), order="sorted")
+    except UnicodeEncodeError:  # half of a surrogate pair, which only escapes can write
+        canonical = payload
+    return hashlib.sha256(b"%s\n%s" % ((replay_of or "").encode(), canonical)).hexdigest()

@@ -1,0 +1,182 @@
+"""Ends of attempts: the record, Celery's result, and the one log line of each attempt.
+
+In the pool process, or in its parent when that process was stopped.
+"""
+
+import random
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+from runtime import json_text, message
+from runtime.function import Function
+from runtime.invocation import Status, between_ms
+from runtime.outcome import FunctionError
+from runtime.policy import DeadLetterReason, GiveUp, TryAgain, decide
+from runtime.settings import Settings
+from runtime.store import Store, lifecycle
+from runtime.store.claims import Claim
+from runtime.store.lifecycle import Ended
+
+_log = structlog.get_logger("worker")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempts:
+    """Writes what comes of the attempts of functions."""
+
+    store: Store
+    settings: Settings
+
+    def decide(
+        self, function: Function[..., Any], *, error: BaseException, failures: int, age_us: int
+    ) -> TryAgain | GiveUp:
+        """Decide what becomes of an invocation after an attempt that failed."""
+        return decide(
+            function.retry_policy,
+            error=error,
+            failures=failures,
+            age_seconds=age_us / 1_000_000,
+            random=random.random,
+        )
+
+    def decide_stopped(
+        self, invocation_id: str, *, function: Function[..., Any]
+    ) -> TryAgain | GiveUp:
+        """`decide`, after an attempt that was stopped at its timeout."""
+        run = self.store.insist(lifecycle.read_run(invocation_id))
+        return self.decide(
+            function, error=TimeoutError(), failures=run.failures + 1, age_us=run.age_us
+        )
+
+    def retry(
+        self,
+        held: Claim,
+        invocation_id: str,
+        *,
+        function: str,
+        error: FunctionError,
+        delay_seconds: float,
+        celery_result: bytes,
+        traceback: str | None,
+    ) -> None:
+        """Let an invocation be run again after a pause."""
+        ended = self.store.insist(
+            lifecycle.retry(
+                held,
+                invocation_id,
+                delay_seconds=delay_seconds,
+                error=json_text.encode(error.to_json()),
+                celery_result=celery_result,
+                retention=self.settings.retention,
+            )
+        )
+        _log_end(
+            ended,
+            invocation_id=invocation_id,
+            function=function,
+            status=Status.RETRYING,
+            error=error,
+            traceback=traceback,
+            retry_in_seconds=round(delay_seconds, 3),
+        )
+
+    def finish(
+        self,
+        held: Claim,
+        invocation_id: str,
+        *,
+        function: str,
+        status: Status,
+        celery_result: bytes,
+        result: bytes | None = None,
+        error: FunctionError | None = None,
+        dead_letter: DeadLetterReason | None = None,
+        traceback: str | None = None,
+    ) -> None:
+        """Give an invocation a terminal status."""
+        ended = self.store.insist(
+            lifecycle.finish(
+                held,
+                invocation_id,
+                status=status,
+                celery_result=celery_result,
+                retention=self.settings.retention,
+                result=result,
+                error=None if error is None else json_text.encode(error.to_json()),
+                dead_letter=dead_letter,
+            )
+        )
+        _log_end(
+            ended,
+            invocation_id=invocation_id,
+            function=function,
+            status=status,
+            error=error,
+            traceback=traceback,
+            dead_letter=dead_letter,
+        )
+
+    def refuse(
+        self,
+        held: Claim,
+        invocation_id: str,
+        *,
+        function: str,
+        error: FunctionError,
+        status: Status,
+    ) -> None:
+        """Finish an invocation that may not be run any more: cancelled, or too old."""
+        self.finish(
+            held,
+            invocation_id,
+            function=function,
+            status=status,
+            celery_result=message.revoked_result(invocation_id, status.value),
+            error=error,
+            dead_letter=DeadLetterReason.EXPIRED if status is Status.EXPIRED else None,
+        )
+
+
+def _log_end(
+    ended: Ended | None,
+    *,
+    invocation_id: str,
+    function: str,
+    status: Status,
+    error: FunctionError | None,
+    traceback: str | None,
+    dead_letter: DeadLetterReason | None = None,
+    retry_in_seconds: float | None = None,
+) -> None:
+    if ended is None:
+        # Celery also reports the lost process of an attempt that it has stopped itself.
+        _log.debug(
+            "attempt.stale",
+            invocation_id=invocation_id,
+            function=function,
+            status=status,
+            reason="the message is in other hands, or the invocation is finished already",
+        )
+        return
+    fields: dict[str, Any] = {
+        "invocation_id": invocation_id,
+        "function": function,
+        "request_id": ended.request_id,
+        "attempt": ended.attempt,
+        "status": status,
+        "queue_wait_ms": between_ms(ended.accepted_at_us, ended.started_at_us),
+        "run_ms": between_ms(ended.started_at_us, ended.ended_at_us),
+    }
+    if retry_in_seconds is not None:
+        fields["retry_in_seconds"] = retry_in_seconds
+    if dead_letter is not None:
+        fields["dead_letter"] = dead_letter
+    if error is None:
+        _log.info("attempt.finished", **fields)
+        return
+    fields |= {"error_type": error.type, "error_message": error.message}
+    if traceback:
+        fields["exception"] = traceback
+    (_log.warning if status is Status.RETRYING else _log.error)("attempt.finished", **fields)

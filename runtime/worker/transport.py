@@ -1,0 +1,216 @@
+"""kombu's Redis transport, claiming messages so that no kill can lose one.
+
+kombu takes a message with `BRPOP` and notes it as unacknowledged afterwards: a worker that is
+killed between the two loses it. Here a message goes from its queue into the worker's in-flight set
+in one step of the store, up to 64 at a time, and stays there until its invocation's outcome is
+stored. What a worker holds is given back when its lease lapses (`runtime.store.claims`).
+
+Waiting is a `BLMOVE` of one message to the worker's landing list, from where the next claim takes
+it: a stock producer's message is heard of at once. Other lists than the main queue (less urgent
+messages, queues added by remote control) are looked at once a second while nothing comes.
+
+This changes methods of kombu that are not public: `install` refuses other versions than the tested
+ones.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from time import monotonic
+from typing import Any
+
+import kombu
+import structlog
+from kombu.transport import TRANSPORT_ALIASES, redis, virtual
+
+from runtime.errors import EyasError
+from runtime.message import QUEUE
+from runtime.store import Store, claims, keys
+from runtime.store.claims import Claim
+from runtime.store.step import Step
+
+TESTED_KOMBU = (5, 7)
+
+_log = structlog.get_logger("worker")
+
+_MOST_CLAIMED = 64
+_MOST_ACKNOWLEDGED = 1000
+_PAUSE_SECONDS = 0.5
+
+
+class UntestedKombuError(EyasError):
+    """kombu is another minor version than the transport was tested with."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hands:
+    """What takes messages: a worker's name, and how it deals with what it takes.
+
+    `admit` returns a message as kombu takes it, or None if it is not to be run now. `acknowledged`
+    holds the tags to acknowledge with the next claim; it outlives connections.
+    """
+
+    worker: str
+    store: Store
+    admit: Callable[[Claim, bytes], dict[str, Any] | None]
+    acknowledged: list[str] = field(default_factory=list)
+
+
+def install(hands: Hands) -> None:
+    """Make `redis://` and `rediss://` mean this transport, in this process.
+
+    Raises `UntestedKombuError`.
+    """
+    check_version(kombu.__version__)
+    # Not among the transport's options: Celery shows those to whoever inspects the worker.
+    ClaimingChannel.hands = hands
+    name = f"{ClaimingTransport.__module__}:{ClaimingTransport.__qualname__}"
+    TRANSPORT_ALIASES.update(redis=name, rediss=name)
+
+
+def check_version(version: str) -> None:
+    """Raise `UntestedKombuError` for a kombu version that the transport was not tested with."""
+    if tuple(int(part) for part in version.split(".")[:2]) != TESTED_KOMBU:
+        tested = ".".join(map(str, TESTED_KOMBU))
+        raise UntestedKombuError(
+            f"kombu {version} is installed; the worker's transport was tested with {tested}. "
+            "Install the locked requirements."
+        )
+
+
+class ClaimingQoS(redis.QoS):
+    """Keeps in memory which messages are being worked on; the broker knows who holds them."""
+
+    def append(self, message: Any, delivery_tag: str) -> None:
+        virtual.QoS.append(self, message, delivery_tag)
+
+    def ack(self, delivery_tag: str) -> None:
+        self.channel.acknowledge(delivery_tag)
+        virtual.QoS.ack(self, delivery_tag)
+
+    def reject(self, delivery_tag: str, requeue: bool = False) -> None:  # noqa: FBT001, FBT002  kombu's
+        if requeue:
+            # Celery rejects so when the process that ran it has died.
+            self.channel.give_back(delivery_tag)
+            virtual.QoS.ack(self, delivery_tag)
+        else:
+            self.ack(delivery_tag)
+
+    def restore_unacked(self, client: Any = None) -> None:
+        """Give nothing back here: the consumer does when it starts, and the worker at its end."""
+        del client
+        self._delivered.clear()
+
+    def restore_visible(self, *_: Any, **__: Any) -> None:
+        """Leave lapsed leases to the scheduler."""
+
+
+class ClaimingChannel(redis.Channel):
+    """A channel that claims."""
+
+    QoS = ClaimingQoS
+
+    hands: Hands
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self._asked: Step[Any] | None = None
+        self._is_drained = False
+        self._not_before = 0.0
+        self._acknowledging = 0
+        super().__init__(*args, **kwargs)
+
+    def acknowledge(self, tag: str) -> None:
+        """Acknowledge a message with the next claim."""
+        self.hands.acknowledged.append(tag)
+
+    def give_back(self, tag: str) -> None:
+        """Queue a message again whose process has died, to be the next."""
+        self.hands.store.insist(
+            claims.requeue(Claim(worker=self.hands.worker, tag=tag), has_crashed=True)
+        )
+
+    def _brpop_start(self, timeout: float | None = None) -> None:
+        del timeout
+        queues = self._queue_cycle.consume(len(self.active_queues))
+        if not queues or monotonic() < self._not_before:
+            return
+        self._asked = self._wait(queues) if self._is_drained else self._claim(queues)
+        connection = self.client.connection
+        self._in_poll = connection
+        self._brpop_sent_at = monotonic()  # type: ignore[assignment]
+        connection.send_command(*_command(self._asked))
+
+    def _claim(self, queues: list[str]) -> Step[Any]:
+        room = self.qos.can_consume_max_estimate()
+        tags = self.hands.acknowledged[:_MOST_ACKNOWLEDGED]
+        self._acknowledging = len(tags)
+        return claims.claim(
+            self.hands.worker,
+            queues=[
+                self._q_for_pri(queue, priority)
+                for priority in self.priority_steps
+                for queue in queues
+            ],
+            room=_MOST_CLAIMED if room is None else min(room, _MOST_CLAIMED),
+            acknowledged=tags,
+        )
+
+    def _wait(self, queues: list[str]) -> Step[Any]:
+        # Without the main queue, on remote control's wish, wait for what never comes.
+        queue = QUEUE if QUEUE in queues else keys.landing(self.hands.worker) + ":none"
+        return claims.wait_for_message(self.hands.worker, queue=queue, seconds=self.brpop_timeout)
+
+    def _brpop_read(self, **_: Any) -> bool:
+        asked, connection = self._asked, self.client.connection
+        was_waiting = self._is_drained
+        try:
+            reply = connection.read_response()
+        except self.ResponseError as error:
+            # Full, read-only or loading: not lost, only not able to serve now.
+            _log.warning("claims.refused", reason=str(error))
+            # A full broker refuses to wait, which moves a message, and not to claim.
+            self._is_drained = False
+            self._not_before = monotonic() + _PAUSE_SECONDS
+            raise virtual.Empty from error
+        except self.connection_errors:
+            connection.disconnect()
+            raise
+        finally:
+            self._in_poll = None  # type: ignore[assignment]
+            self._flush_brpop_reauth()
+        if asked is None or self._closing:
+            raise virtual.Empty
+        if was_waiting:
+            self._is_drained = False
+            raise virtual.Empty
+        del self.hands.acknowledged[: self._acknowledging]
+        claimed = asked.parse(reply)
+        self._is_drained = not claimed
+        for tag, message in claimed:
+            self._take(Claim(worker=self.hands.worker, tag=tag), message)
+        if not claimed:
+            raise virtual.Empty
+        return True
+
+    def _take(self, held: Claim, message: bytes) -> None:
+        admitted = self.hands.admit(held, message)
+        if admitted is not None:
+            queue = held.queue.partition(self.sep)[0]
+            self.connection._deliver(admitted, queue)  # noqa: SLF001
+
+    def _poll_error(self, type: str, **_: Any) -> None:  # noqa: A002  kombu's
+        if type == "LISTEN":
+            self.subclient.parse_response()
+        else:
+            self._brpop_read()
+
+
+class ClaimingTransport(redis.Transport):
+    """The transport of workers; producers in them publish as kombu does."""
+
+    Channel = ClaimingChannel
+
+
+def _command(step: Step[Any]) -> tuple[Any, ...]:
+    if step.script is None:
+        return step.arguments
+    return ("EVAL", step.script, len(step.keys), *step.keys, *step.arguments)

@@ -1,0 +1,125 @@
+"""A broker and web without a worker: a test acts as the worker, one exact step after another."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+import redis
+
+from runtime import json_text
+from runtime.invocation import Status
+from runtime.message import QUEUE, id_in
+from runtime.policy import DeadLetterReason
+from runtime.settings import Settings
+from runtime.store import Store, claims, is_reachable, lifecycle
+from runtime.store.claims import Claim
+from runtime.testing import Stack
+
+MODULE = '''
+from runtime import function
+from typing import Any
+
+
+@function
+def echo(event: Any) -> Any:
+    """Return the payload."""
+    return event
+
+
+@function(retries=3, backoff=2, backoff_max=60, timeout=20, soft_timeout=15, max_age=90,
+          concurrency=4)
+def limited(number: int) -> int:
+    """Have every option."""
+    return number
+'''
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActingWorker:
+    """A worker whose every step the test decides."""
+
+    store: Store
+    name: str = "acting"
+    settings: Settings = field(default_factory=lambda: Settings.from_environment({}))
+
+    def take(self) -> tuple[Claim, str]:
+        """Claim the oldest message; return the claim and the invocation's id."""
+        ((tag, message),) = self.store.run(claims.claim(self.name, queues=[QUEUE], room=1))
+        return Claim(worker=self.name, tag=tag), id_in(message) or ""
+
+    def start(self) -> tuple[Claim, str]:
+        """Claim the oldest message and start its attempt."""
+        held, invocation_id = self.take()
+        started = self.store.run(
+            lifecycle.start(held, invocation_id, concurrency=None, max_deliveries=5)
+        )
+        assert started.verdict is lifecycle.Verdict.RUN
+        return held, invocation_id
+
+    def succeed(self, result: Any) -> str:
+        """Run the oldest message to a result; return the invocation's id."""
+        held, invocation_id = self.start()
+        self.store.run(
+            lifecycle.finish(
+                held,
+                invocation_id,
+                status=Status.SUCCEEDED,
+                result=json_text.encode(result),
+                celery_result=b"{}",
+                retention=self.settings.retention,
+            )
+        )
+        return invocation_id
+
+    def give_up(
+        self,
+        *,
+        reason: DeadLetterReason = DeadLetterReason.PERMANENT,
+        error_type: str = "ValueError",
+    ) -> str:
+        """Run the oldest message to a function error and bury it; return the invocation's id."""
+        held, invocation_id = self.start()
+        error = {"type": error_type, "message": "no", "stack_trace": []}
+        self.store.run(
+            lifecycle.finish(
+                held,
+                invocation_id,
+                status=Status.FAILED,
+                error=json_text.encode(error),
+                dead_letter=reason,
+                celery_result=b"{}",
+                retention=self.settings.retention,
+            )
+        )
+        return invocation_id
+
+
+@pytest.fixture(scope="session")
+def _web_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    folder = tmp_path_factory.mktemp("web_functions")
+    (folder / "all.py").write_text(MODULE)
+    environment = {
+        "EYAS_MAX_DELAY_SECONDS": "1000",
+        "EYAS_MAX_OPEN": "30",
+        "EYAS_MAX_WAIT_SECONDS": "4",
+    }
+    with Stack(functions_dir=folder, environment=environment, processes=("broker", "web")) as stack:
+        stack.wait_for(lambda: is_reachable(stack.redis_url), "the broker")
+        stack.wait_for(lambda: stack.request("/functions/echo").status == 200, "web")
+        yield stack
+
+
+@pytest.fixture
+def web_stack(_web_stack: Stack) -> Stack:
+    """A broker, empty, and web; no worker."""
+    with redis.Redis.from_url(_web_stack.redis_url) as connection:
+        connection.flushall()
+    return _web_stack
+
+
+@pytest.fixture
+def acting_worker(web_stack: Stack) -> Iterator[ActingWorker]:
+    store = Store(web_stack.redis_url)
+    yield ActingWorker(store=store)
+    store.close()
