@@ -11,7 +11,7 @@ RUNTIME_READY := $(VENV)/.runtime-ready
 DEV_READY := $(VENV)/.dev-ready
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
-.PHONY: help start supervised test check format lint types layers loadtest lock clean
+.PHONY: help start supervised test check format lint types layers loadtest chaos lock clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -59,6 +59,9 @@ layers: $(DEV_READY)
 
 loadtest: $(DEV_READY) ## load a running stack through HTTP; report in reports/
 	@python -m loadtests $(ARGS)
+
+chaos: $(DEV_READY) ## kill processes under load, and count what is lost; ARGS="--kills 40 --seed 7"
+	@python -m tests.chaos $(ARGS)
 
 lock: $(DEV_READY) ## refresh requirements/*.txt (needs uv on PATH)
 	uv pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11 requirements/runtime.in --output-file requirements/runtime.txt

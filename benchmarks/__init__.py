@@ -1,0 +1,1 @@
+"""Measurements of what others do, beside Eyas."""

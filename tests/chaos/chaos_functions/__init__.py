@@ -1,0 +1,1 @@
+"""Functions whose executions can be counted from outside the stack."""
