@@ -13,7 +13,7 @@ from runtime.invocation import Invocation, Record
 from runtime.message import QUEUES
 from runtime.scheduler.chores import Chore, log
 from runtime.settings import Retention
-from runtime.store import Store, claims, lifecycle, upkeep
+from runtime.store import Store, claims, records, upkeep
 from runtime.store.upkeep import Suspect
 
 _MOST_SUSPECTS = 1000
@@ -118,7 +118,7 @@ class Reconcile(Chore):
         return True
 
     def _put_back(self, suspect: Suspect) -> None:
-        record = self.store.run(lifecycle.read(suspect.id, retention=self.retention))
+        record = self.store.run(records.read(suspect.id, retention=self.retention))
         if not isinstance(record, Record):
             encoded, function = b"", None
         else:

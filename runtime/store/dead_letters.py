@@ -5,8 +5,10 @@ from typing import Any
 
 from runtime.invocation import Record
 from runtime.store import keys
-from runtime.store.lifecycle import record
+from runtime.store.records import record
 from runtime.store.step import Step, pairs, script
+
+_MOST_BYTES = 1_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,7 +20,7 @@ class Page:
 
 
 def read_page(*, function: str | None, limit: int, cursor: str | None = None) -> Step[Page]:
-    """Read dead letters, of all functions or of one."""
+    """Read dead letters, of all functions or of one; fewer than `limit` if they are large."""
 
     def parse(reply: Any) -> Page:
         listed, position = reply
@@ -30,7 +32,7 @@ def read_page(*, function: str | None, limit: int, cursor: str | None = None) ->
     return Step(
         script=script("dead_letters"),
         keys=(keys.dead_letters(function),),
-        arguments=(limit, cursor or ""),
+        arguments=(limit, cursor or "", _MOST_BYTES),
         parse=parse,
     )
 

@@ -6,7 +6,7 @@ from typing import Any
 from runtime.invocation import Status
 from runtime.message import QUEUE
 from runtime.store import keys
-from runtime.store.lifecycle import counts
+from runtime.store.records import counts
 from runtime.store.step import Step, microseconds, pairs, script
 
 

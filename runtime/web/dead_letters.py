@@ -15,7 +15,7 @@ from runtime.errors import UnknownDeadLetterError
 from runtime.invocation import Record, Status, is_id
 from runtime.registry import Registry
 from runtime.settings import Settings
-from runtime.store import AsyncStore, dead_letters, lifecycle
+from runtime.store import AsyncStore, dead_letters, records
 from runtime.web.answers import answer_accepted
 from runtime.web.exchange import Request, note, reply
 
@@ -37,7 +37,7 @@ class DeadLetters:
         """Read one; raises `UnknownDeadLetterError`."""
         if is_id(invocation_id):
             found = await self.store.run(
-                lifecycle.read(invocation_id, retention=self.settings.retention)
+                records.read(invocation_id, retention=self.settings.retention)
             )
             if isinstance(found, Record) and found.dead_letter is not None:
                 return found
@@ -61,8 +61,8 @@ class DeadLetters:
         The latest come first: what fails again meanwhile is later than all of them, and left alone.
         """
         done = 0
-        async for records in self._pages(function):
-            done += sum(await asyncio.gather(*map(act, records)))
+        async for page in self._pages(function):
+            done += sum(await asyncio.gather(*map(act, page)))
         return done
 
     async def _pages(self, function: str | None) -> AsyncIterator[tuple[Record, ...]]:

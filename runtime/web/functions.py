@@ -7,7 +7,7 @@ import falcon.asgi
 
 from runtime.function import Function
 from runtime.registry import Registry
-from runtime.store import AsyncStore, lifecycle
+from runtime.store import AsyncStore, records
 from runtime.web.answers import invoke
 from runtime.web.exchange import Request, reply
 from runtime.web.invoking import Invoker
@@ -39,7 +39,7 @@ class FunctionResource:
     store: AsyncStore
 
     async def on_get(self, _req: Request, resp: falcon.asgi.Response) -> None:
-        counts = await self.store.run(lifecycle.read_counts(self.function.name))
+        counts = await self.store.run(records.read_counts(self.function.name))
         reply(resp, 200, self.function.to_json() | self.function.schemas() | {"counts": counts})
 
     async def on_post(self, req: Request, resp: falcon.asgi.Response) -> None:

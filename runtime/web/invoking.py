@@ -18,8 +18,9 @@ from runtime.function import Function
 from runtime.invocation import Invocation, Record, Status, is_id, new_id
 from runtime.outcome import FunctionError
 from runtime.settings import Settings
-from runtime.store import AsyncStore, Watcher, lifecycle
-from runtime.store.lifecycle import Accepted, Accepting, Cancelling, Gone
+from runtime.store import AsyncStore, Watcher, lifecycle, records
+from runtime.store.lifecycle import Accepted, Accepting, Cancelling
+from runtime.store.records import Gone
 from runtime.web.terms import Patience, Terms
 
 _READ_AGAIN_SECONDS = 0.2
@@ -138,9 +139,7 @@ class Invoker:
     async def _read(self, invocation_id: str) -> Record:
         if not is_id(invocation_id):
             raise UnknownInvocationError(invocation_id)
-        found = await self.store.run(
-            lifecycle.read(invocation_id, retention=self.settings.retention)
-        )
+        found = await self.store.run(records.read(invocation_id, retention=self.settings.retention))
         if isinstance(found, Gone):
             raise ExpiredInvocationError(invocation_id)
         if found is None:

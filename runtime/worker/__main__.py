@@ -18,13 +18,12 @@ from runtime.worker.app import EyasCelery, create_celery, create_worker
 from runtime.worker.lease import LeaseKeeper
 from runtime.worker.quiet import QUIET_LOGGERS, without_bodies
 
+# Shorter than a lease: the parent cannot renew it while it waits for an answer.
+_REPLY_SECONDS = 2.0
+
 
 def _keep_own_logging(**_: Any) -> None:
     """Stand in for Celery's log set-up: any receiver of its signal replaces it."""
-
-
-def _log_stopping(how: str, **_: Any) -> None:
-    structlog.get_logger("worker").info("worker.stopping", how=how.lower())
 
 
 def _leave_process_group(**_: Any) -> None:
@@ -58,21 +57,22 @@ def main() -> None:
     # machine misses that: up to 30 s. Outcomes are stored before they are told.
     pool.GUARANTEE_MESSAGE_CONSUMPTION_RETRY_LIMIT = 20
     signals.setup_logging.connect(_keep_own_logging, weak=False)
-    told_to_stop: list[str] = []
-    signals.worker_shutting_down.connect(lambda how, **_: told_to_stop.append(how), weak=False)
-    signals.worker_shutting_down.connect(_log_stopping, weak=False)
     signals.worker_process_init.connect(_leave_process_group, weak=False)
     name = os.environ.get("SUPERVISOR_PROCESS_NAME") or os.environ.get(
         "HONCHO_PROCESS_NAME", "worker"
     )
-    app = create_celery(registry=registry, settings=settings, store=Store(url), name=name)
+    store = Store(url, reply_seconds=_REPLY_SECONDS)
+    app = create_celery(registry=registry, settings=settings, store=store, name=name)
     keeper = LeaseKeeper(url, worker=app.eyas_worker)
+    told_to_stop: list[str] = []
 
-    def keep_lease(**_: Any) -> None:
-        if not keeper.is_alive():
+    def stopping(how: str, **_: Any) -> None:
+        structlog.get_logger("worker").info("worker.stopping", how=how.lower())
+        if not told_to_stop:
             keeper.start()
+        told_to_stop.append(how)
 
-    signals.worker_shutting_down.connect(keep_lease, weak=False)
+    signals.worker_shutting_down.connect(stopping, weak=False)
     worker = create_worker(app, name=name)
     worker.start()
     keeper.stop()

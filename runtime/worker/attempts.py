@@ -15,7 +15,7 @@ from runtime.invocation import Status, between_ms
 from runtime.outcome import FunctionError
 from runtime.policy import DeadLetterReason, GiveUp, TryAgain, decide
 from runtime.settings import Settings
-from runtime.store import Store, lifecycle
+from runtime.store import Store, lifecycle, records
 from runtime.store.claims import Claim
 from runtime.store.lifecycle import Ended
 
@@ -45,7 +45,7 @@ class Attempts:
         self, invocation_id: str, *, function: Function[..., Any]
     ) -> TryAgain | GiveUp:
         """`decide`, after an attempt that was stopped at its timeout."""
-        run = self.store.insist(lifecycle.read_run(invocation_id))
+        run = self.store.insist(records.read_run(invocation_id))
         return self.decide(
             function, error=TimeoutError(), failures=run.failures + 1, age_us=run.age_us
         )

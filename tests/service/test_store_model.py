@@ -29,9 +29,10 @@ from hypothesis.stateful import (
 from runtime.invocation import TERMINAL, IdempotencyKey, Invocation, Record, Status
 from runtime.policy import DeadLetterReason
 from runtime.settings import Retention
-from runtime.store import Store, claims, dead_letters, lifecycle, upkeep
+from runtime.store import Store, claims, dead_letters, lifecycle, records, upkeep
 from runtime.store.claims import Claim
-from runtime.store.lifecycle import Accepting, Cancelling, Gone, Verdict
+from runtime.store.lifecycle import Accepting, Cancelling, Verdict
+from runtime.store.records import Gone
 from runtime.store.step import Step
 from runtime.testing import Stack
 
@@ -865,7 +866,7 @@ class StoreMachine(RuleBasedStateMachine):
         life = one_of([one for one in self.model.lives.values() if one.is_terminal], pick)
         self.raw.delete(f"eyas:invocation:{life.id}")
         self.forget(life)
-        assert isinstance(self.run(lifecycle.read(life.id, retention=RETENTION)), Gone)
+        assert isinstance(self.run(records.read(life.id, retention=RETENTION)), Gone)
 
     def forget(self, life: Life) -> None:
         del self.model.lives[life.id]
@@ -1111,7 +1112,7 @@ class StoreMachine(RuleBasedStateMachine):
             raise AssertionError("it never ends")
         self.all_is_well()
         for name in self.functions:
-            record = self.run(lifecycle.read(name, retention=RETENTION))
+            record = self.run(records.read(name, retention=RETENTION))
             assert not isinstance(record, Record) or record.is_terminal
         self.retire("fresh")
         self.step_sweep()

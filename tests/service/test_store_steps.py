@@ -11,9 +11,10 @@ import redis
 from runtime.invocation import IdempotencyKey, Invocation, Record, Status
 from runtime.policy import DeadLetterReason
 from runtime.settings import Retention
-from runtime.store import Store, claims, dead_letters, lifecycle, upkeep
+from runtime.store import Store, claims, dead_letters, lifecycle, records, upkeep
 from runtime.store.claims import LEASE_SECONDS, Claim
-from runtime.store.lifecycle import Accepting, Cancelling, Gone, Started, Verdict
+from runtime.store.lifecycle import Accepting, Cancelling, Started, Verdict
+from runtime.store.records import Gone
 from runtime.store.step import Step
 from runtime.testing import Stack
 
@@ -113,7 +114,7 @@ class Bench:
         return answer
 
     def record(self, invocation_id: str) -> Record:
-        answer = self.run(lifecycle.read(invocation_id, retention=RETENTION))
+        answer = self.run(records.read(invocation_id, retention=RETENTION))
         assert isinstance(answer, Record)
         return answer
 
@@ -143,7 +144,7 @@ class Bench:
         return [id_of(raw) for raw in self.queued(queue)]
 
     def counts(self, name: str = "f") -> dict[str, int]:
-        counted = self.run(lifecycle.read_counts(name))
+        counted = self.run(records.read_counts(name))
         return {status: number for status, number in counted.items() if number}
 
     def assert_conserved(self) -> None:
@@ -919,7 +920,7 @@ def test_a_delayed_one_that_was_cancelled_leaves_its_id_free(bench: Bench) -> No
     assert bench.cancel(name) is Cancelling.CANCELLED
     assert bench.let_all_come_due() == 0
     bench.raw.delete(f"eyas:invocation:{name}")
-    assert isinstance(bench.run(lifecycle.read(name, retention=RETENTION)), Gone)
+    assert isinstance(bench.run(records.read(name, retention=RETENTION)), Gone)
 
     bench.run(lifecycle.accept(an_invocation(name), message(name)))
 
@@ -1102,7 +1103,7 @@ def test_a_purged_dead_letter_is_gone_and_stays_counted(bench: Bench) -> None:
     assert bench.run(dead_letters.purge(name)) is True
     assert bench.run(dead_letters.purge(name)) is False
 
-    assert isinstance(bench.run(lifecycle.read(name, retention=RETENTION)), Gone)
+    assert isinstance(bench.run(records.read(name, retention=RETENTION)), Gone)
     assert bench.counts() == {"accepted": 1, "failed": 1}
     assert bench.raw.exists("eyas:dead", "eyas:dead:f") == 0
     bench.assert_conserved()
@@ -1131,6 +1132,28 @@ def test_pages_of_dead_letters_have_each_once_the_latest_first(bench: Bench) -> 
     assert sorted(listed) == sorted(ids[:10] + ids[20:])
     assert listed[:110] == list(reversed(ids[140:]))
     assert bench.run(dead_letters.read_page(function="g", limit=7)).records == ()
+
+
+def test_a_page_of_large_dead_letters_ends_early_and_none_is_skipped(bench: Bench) -> None:
+    ids = []
+    for _ in range(7):
+        bench.accept()
+        held, name = bench.run_one()
+        bench.fail(held, name)
+        bench.raw.hset(f"eyas:invocation:{name}", "payload", b'"' + b"x" * 400_000 + b'"')
+        ids.append(name)
+
+    listed, sizes, cursor = [], [], None
+    while True:
+        page = bench.run(dead_letters.read_page(function=None, limit=50, cursor=cursor))
+        listed += [one.id for one in page.records]
+        sizes.append(len(page.records))
+        cursor = page.next_cursor
+        if cursor is None:
+            break
+
+    assert listed == list(reversed(ids))
+    assert sizes[:2] == [3, 3]
 
 
 def test_what_took_the_id_of_an_old_dead_letter_is_none(bench: Bench) -> None:
@@ -1253,8 +1276,8 @@ def test_an_id_is_told_from_one_never_seen_after_its_record(bench: Bench) -> Non
     bench.succeed(held, name)
     bench.raw.delete(f"eyas:invocation:{name}")
 
-    assert isinstance(bench.run(lifecycle.read(name, retention=RETENTION)), Gone)
-    assert bench.run(lifecycle.read("never", retention=RETENTION)) is None
+    assert isinstance(bench.run(records.read(name, retention=RETENTION)), Gone)
+    assert bench.run(records.read("never", retention=RETENTION)) is None
     (seen,) = bench.raw.keys("eyas:seen:*")
     lasts = bench.raw.ttl(seen)
     assert 4000 <= lasts <= 4000 + 86_400

@@ -1,0 +1,92 @@
+"""Steps that read what the broker keeps of invocations."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from runtime.invocation import Record, Status
+from runtime.settings import Retention
+from runtime.store import keys
+from runtime.store.step import Step, pairs, script
+
+_DAY_SECONDS = 86_400
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """How often an invocation has failed so far, and how long ago it was accepted."""
+
+    failures: int
+    age_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """The answer to `read` for an invocation whose record has expired."""
+
+
+def read(invocation_id: str, *, retention: Retention) -> Step[Record | Gone | None]:
+    """Read a record; None if the id was never seen."""
+    longest = max(retention.record_seconds, retention.dead_letter_seconds) + retention.id_seconds
+
+    def parse(reply: Any) -> Record | Gone | None:
+        if reply == [b"gone"]:
+            return Gone()
+        return record(invocation_id, pairs(reply)) if reply else None
+
+    return Step(
+        script=script("read"),
+        keys=(keys.invocation(invocation_id),),
+        arguments=(invocation_id, math.ceil(longest / _DAY_SECONDS) + 1),
+        parse=parse,
+    )
+
+
+def read_counts(function: str) -> Step[dict[str, int]]:
+    """Read how many invocations were accepted, and how many have each status."""
+    return Step(arguments=("HGETALL", keys.counts(function)), parse=counts)
+
+
+def counts(reply: Mapping[bytes, Any]) -> dict[str, int]:
+    """Return a function's counts, by name."""
+    counted = {name.decode(): int(count) for name, count in reply.items()}
+    return {name: counted.get(name, 0) for name in ("accepted", *Status)}
+
+
+def record(invocation_id: str, fields: Mapping[bytes, bytes]) -> Record:
+    """Return the record that a hash holds."""
+
+    def text_of(field: bytes) -> str | None:
+        return fields[field].decode() if field in fields else None
+
+    def time_of(field: bytes) -> int | None:
+        return int(fields[field]) if field in fields else None
+
+    return Record(
+        id=invocation_id,
+        function=fields[b"function"].decode(),
+        status=Status(fields[b"status"].decode()),
+        trigger=fields[b"trigger"].decode(),
+        payload=fields[b"payload"],
+        attempt=int(fields[b"attempt"]),
+        max_attempts=int(fields[b"max_attempts"]),
+        accepted_at_us=int(fields[b"accepted_at"]),
+        started_at_us=time_of(b"started_at"),
+        finished_at_us=time_of(b"finished_at"),
+        due_at_us=time_of(b"due_at"),
+        result=fields.get(b"result"),
+        error=fields.get(b"error"),
+        progress=fields.get(b"progress"),
+        replay_of=text_of(b"replay_of"),
+        dead_letter=text_of(b"dead_letter"),
+    )
+
+
+def read_run(invocation_id: str) -> Step[Run]:
+    """Read what the policy needs to know of an invocation whose attempt was stopped."""
+    return Step(
+        script=script("run"),
+        keys=(keys.invocation(invocation_id),),
+        parse=lambda reply: Run(failures=reply[0], age_us=reply[1]),
+    )
