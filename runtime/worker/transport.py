@@ -197,6 +197,15 @@ class ClaimingChannel(redis.Channel):
             queue = held.queue.partition(self.sep)[0]
             self.connection._deliver(admitted, queue)  # noqa: SLF001
 
+    def _deliver_fanout_message(self, message: Any, exchange: str) -> bool:
+        try:
+            self.Message(message, channel=self)
+        # Remote control reaches every worker at once; Celery would exit at what is no message.
+        except Exception as error:  # noqa: BLE001  whatever it is, it can only be dropped
+            _log.warning("control.dropped", error=f"{type(error).__name__}: {error}")
+            return True
+        return bool(super()._deliver_fanout_message(message, exchange))
+
     def _poll_error(self, type: str, **_: Any) -> None:  # noqa: A002  kombu's
         if type == "LISTEN":
             self.subclient.parse_response()

@@ -140,8 +140,7 @@ class Model:
                 held = Claim(worker=worker, tag=f"{self.sequence}:{message[1] + 1}:{queue}")
                 self.in_flight[held] = message
                 taken.append((held, message))
-        if taken:
-            self.leases.add(worker)
+        self.leases.add(worker)
         return taken
 
     def counted(self, message: Message, deliveries: int) -> Message:

@@ -55,7 +55,16 @@ def test_what_the_transport_replaces_is_still_there() -> None:
 
     for owner, names in [
         (stock.Channel, ["_brpop_start", "_brpop_read", "_poll_error", "_q_for_pri"]),
-        (stock.Channel, ["_flush_brpop_reauth", "active_queues", "priority_steps", "sep"]),
+        (
+            stock.Channel,
+            [
+                "_flush_brpop_reauth",
+                "_deliver_fanout_message",
+                "active_queues",
+                "priority_steps",
+                "sep",
+            ],
+        ),
         (stock.QoS, ["append", "ack", "reject", "restore_unacked", "restore_visible"]),
         (stock.QoS, ["can_consume_max_estimate"]),
         (stock.Transport, ["brpop_timeout", "_deliver"]),
@@ -201,6 +210,8 @@ def test_garbage_on_the_control_channel_does_not_stop_a_worker(
         b"[]",
         b"{}",
         json.dumps(sound).encode(),
+        json.dumps(sound | {"properties": 1}).encode(),
+        json.dumps(sound | {"properties": sound["properties"] | {"body_encoding": "x"}}).encode(),
         json.dumps(sound | {"body": "[1]"}).encode(),
         json.dumps(sound | {"body": '{"method": "nothing"}'}).encode(),
         json.dumps(sound | {"body": '{"method": "ping", "arguments": {"a": 1}}'}).encode(),
@@ -212,6 +223,8 @@ def test_garbage_on_the_control_channel_does_not_stop_a_worker(
             assert client.send_task("nested", args=[1]).get(timeout=20) == 1
     assert sample_stack.running["worker"].poll() is None
     assert sample_stack.running["worker"].pid == worker
+    log = (sample_stack.log_dir / "worker.log").read_text(encoding="utf-8")
+    assert "worker.restarting" not in log
     assert client.control.ping(timeout=5, limit=1)
 
 
