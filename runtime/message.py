@@ -20,9 +20,12 @@ QUEUE = "celery"
 QUEUES = (QUEUE, *(f"{QUEUE}\x06\x16{priority}" for priority in (3, 6, 9)))
 """The same, and those where kombu's Redis transport puts less urgent messages."""
 
+TRIGGER_HEADER = "eyas_trigger"
+"""The header that only messages of ours have."""
+
 _REPR_CHARACTERS = 200
 # Producers write it once among the headers. A payload is text in text: its quotes are escaped.
-_ID_HEADER = re.compile(rb'"id"\s*:\s*"([!-~]{1,200}?)"')
+_ID_HEADER = re.compile(rb'"id"\s*:\s*"([!#-~]{1,200})"')
 _ORIGIN = f"eyas{os.getpid()}@{socket.gethostname()}"
 
 
@@ -57,8 +60,8 @@ def encode(invocation: Invocation, payload_type: PayloadType | None) -> bytes:
         "replaced_task_nesting": 0,
         "stamped_headers": None,
         "stamps": {},
-        # Ours. `trigger` tells that there is a record: a stock producer's message gets it later.
-        "trigger": invocation.trigger,
+        # Ours: there is a record. A stock producer's message gets it when it is claimed.
+        TRIGGER_HEADER: invocation.trigger,
         "request_id": invocation.request_id,
         "traceparent": invocation.trace_parent,
     }

@@ -5,19 +5,22 @@ killed, `celery purge`, somebody with a Redis client, a broker restored from an 
 """
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 from runtime import message
 from runtime.invocation import Invocation, Record
 from runtime.message import QUEUES
 from runtime.scheduler.chores import Chore, log
 from runtime.settings import Retention
-from runtime.store import Store, claims, records, upkeep
-from runtime.store.upkeep import Suspect
+from runtime.store import Store, keys, records, upkeep
+from runtime.store.step import Step
+from runtime.store.upkeep import Ids, Suspect, Suspects
 
-_MOST_SUSPECTS = 1000
-_CHUNK = 500
+_PAGE = 1000
+# A search takes at most one part in so many of the broker's time.
+_REST = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,65 +33,77 @@ class Search:
         """Return every invocation that is nowhere, twice in a row: none was only on its way."""
         twice: set[Suspect] | None = None
         for _ in range(2):
-            suspects = self.suspects(older_than_seconds=0, most=None)
-            missing = self.missing_at_the_head(suspects)
-            found = set(self.missing_everywhere(missing).values())
+            suspects = self.suspects(older_than_seconds=0).suspects
+            found = set(self.missing(suspects).values())
             twice = found if twice is None else twice & found
             if not twice:
                 return []
         return sorted(twice or (), key=lambda suspect: suspect.id)
 
     def suspects(
-        self, *, older_than_seconds: float, most: int | None = _MOST_SUSPECTS
-    ) -> list[Suspect]:
-        """Return the oldest open invocations that only the lists can tell of."""
+        self, *, older_than_seconds: float, most: int | None = None, position: str = ""
+    ) -> Suspects:
+        """Return open invocations that only the lists can tell of, the oldest first."""
         found: list[Suspect] = []
-        position: int | None = 0
-        while position is not None and (most is None or len(found) < most):
+        next_position: str | None = position
+        while next_position is not None and (most is None or len(found) < most):
             part = self.store.run(
                 upkeep.find_suspects(
                     older_than_seconds=older_than_seconds,
-                    limit=_MOST_SUSPECTS if most is None else most - len(found),
-                    position=position,
+                    limit=_PAGE if most is None else min(_PAGE, most - len(found)),
+                    position=next_position,
                 )
             )
             found += part.suspects
-            position = part.next_position
-        return found
+            next_position = part.next_position
+        return Suspects(suspects=tuple(found), next_position=next_position)
 
-    def missing_at_the_head(self, suspects: Iterable[Suspect]) -> dict[str, Suspect]:
-        """Return those that are neither held nor among the next messages of the queues.
+    def missing(self, suspects: Iterable[Suspect]) -> dict[str, Suspect]:
+        """Return those whose message is in no queue, held by nobody, and not parked.
 
-        The oldest invocations are usually there: most looks end here, however long the queue is.
+        Without suspects nothing is read, and no more than it takes to find them all.
         """
         missing = {suspect.id: suspect for suspect in suspects}
-        for queue in QUEUES:
-            step = claims.read_queue(queue, first=-2 * _MOST_SUSPECTS, last=-1)
-            _remove(missing, self.store.run(step))
-        # After the queues: a message goes from there into somebody's hands.
-        _remove(missing, self.store.run(claims.read_held()))
+        places = self._places()
+        while missing:
+            ids = next(places, None)
+            if ids is None:
+                break
+            for one in ids:
+                missing.pop(one, None)
         return missing
 
-    def missing_everywhere(self, missing: dict[str, Suspect]) -> dict[str, Suspect]:
-        """Return those whose message is in no queue at all, and held by nobody."""
-        missing = dict(missing)
+    def _places(self) -> Iterator[tuple[str, ...]]:
+        """Yield the ids of all messages, some at a time, in the order in which messages move."""
         for queue in QUEUES:
-            first = 0
-            # From where producers push: what they push meanwhile moves the rest on, towards us.
-            while missing:
-                step = claims.read_queue(queue, first=first, last=first + _CHUNK - 1)
-                messages = self.store.run(step)
-                _remove(missing, messages)
-                first += _CHUNK
-                if len(messages) < _CHUNK:
-                    break
-        _remove(missing, self.store.run(claims.read_held()))
-        return missing
+            yield from self._list(queue)
+        workers = self.store.run(upkeep.read_workers())
+        for worker in workers:
+            yield from self._list(keys.landing(worker))
+        for worker in workers:
+            yield from self._parts(partial(upkeep.read_held_ids, worker))
+        for function in self.store.run(upkeep.read_parking()):
+            yield from self._list(keys.parked(function))
+
+    def _list(self, key: str) -> Iterator[tuple[str, ...]]:
+        # From where messages are pushed: what is pushed meanwhile moves the rest on, towards us.
+        return self._parts(partial(upkeep.read_list_ids, key))
+
+    def _parts(self, read: Callable[..., Step[Ids]]) -> Iterator[tuple[str, ...]]:
+        position: int | None = 0
+        while position is not None:
+            part = self.store.run(read(position=position))
+            yield part.ids
+            position = part.next_position
 
 
 @dataclass(slots=True, kw_only=True)
 class Reconcile(Chore):
     """Queues again what is nowhere.
+
+    Each round goes on where the one before has ended, and begins anew at the end: however many wait
+    for long, all are looked at in turn. One that is parked is looked for in the list like any
+    other: that its record says so does not prove that its message is still there.
 
     Two messages of one invocation would do no harm: only one of them is run (`start.lua`).
     """
@@ -96,26 +111,24 @@ class Reconcile(Chore):
     retention: Retention
     every_seconds: float = 5.0
     older_than_seconds: float = 5.0
-    shortest_pause_seconds: float = 60.0
-    _searched_at: float = float("-inf")
+    most: int = 50_000
+    _position: str = ""
 
     def act(self) -> float:
-        """Look once."""
+        """Look once; after a long look, rest long."""
         search = Search(store=self.store)
-        suspects = search.suspects(older_than_seconds=self.older_than_seconds)
-        missing = search.missing_at_the_head(suspects)
-        if missing and self._may_search_everywhere(len(suspects)):
-            for suspect in search.missing_everywhere(missing).values():
-                self._put_back(suspect)
-        return self.every_seconds
-
-    def _may_search_everywhere(self, suspects: int) -> bool:
-        """Tell whether to read the queues from end to end now: seldom, if they are long."""
-        now = time.monotonic()
-        if suspects == _MOST_SUSPECTS and now - self._searched_at < self.shortest_pause_seconds:
-            return False
-        self._searched_at = now
-        return True
+        started = time.monotonic()
+        part = search.suspects(
+            older_than_seconds=self.older_than_seconds, most=self.most, position=self._position
+        )
+        missing = search.missing(part.suspects)
+        # A second time: none was only on its way.
+        missing = search.missing(missing.values())
+        pause = max(self.every_seconds, _REST * (time.monotonic() - started))
+        for suspect in missing.values():
+            self._put_back(suspect)
+        self._position = part.next_position or ""
+        return pause
 
     def _put_back(self, suspect: Suspect) -> None:
         record = self.store.run(records.read(suspect.id, retention=self.retention))
@@ -135,10 +148,3 @@ def _invocation_of(record: Record) -> Invocation:
         trigger=record.trigger,
         timeout_seconds=0,
     )
-
-
-def _remove(missing: dict[str, Suspect], messages: Iterable[bytes]) -> None:
-    for one in messages:
-        invocation_id = message.id_in(one)
-        if invocation_id is not None:
-            missing.pop(invocation_id, None)

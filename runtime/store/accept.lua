@@ -8,6 +8,22 @@
 -- returns {'accepted'}, {'known'} if the id is taken, {'full'},
 --         {'replayed', id} or {'conflict', id} for a key that was used with this or another payload
 
+-- A message that came before its function was redriven: now it is known what it is for.
+local function name_function()
+  local found = redis.call('HMGET', KEYS[1], 'function', 'status', 'trigger', 'attempt')
+  if found[1] ~= 'unknown' or found[2] ~= 'queued' or found[3] ~= 'celery' then
+    return
+  end
+  redis.call('HINCRBY', counts_of('unknown'), 'accepted', -1)
+  redis.call('HINCRBY', counts_of('unknown'), 'queued', -1)
+  count(ARGV[2], nil, 'queued')
+  redis.call('HSET', KEYS[1], 'function', ARGV[2], unpack(ARGV, 10))
+  redis.call('HINCRBY', KEYS[1], 'max_attempts', found[4])
+  if ARGV[9] ~= '0' then
+    redis.call('HSET', KEYS[1], 'expires_at', whole(now_us() + ARGV[9] * 1000000))
+  end
+end
+
 if ARGV[6] ~= '' then
   local used = redis.call('GET', ARGV[6])
   if used then
@@ -16,6 +32,9 @@ if ARGV[6] ~= '' then
   end
 end
 if redis.call('EXISTS', KEYS[1]) == 1 then
+  if ARGV[3] == '' and ARGV[2] ~= 'unknown' then
+    name_function()
+  end
   return {'known'}
 end
 local most = tonumber(ARGV[5])

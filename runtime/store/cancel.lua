@@ -17,10 +17,11 @@ if not status then
 elseif TERMINAL[status] then
   return 'finished'
 elseif status == 'running' then
+  -- Heard of if it is to be run again, in any case.
+  redis.call('HSET', KEYS[1], 'cancel_requested', 1)
   if ARGV[7] == '0' then
     return 'running'
   end
-  redis.call('HSET', KEYS[1], 'cancel_requested', 1)
   local worker, tag = string.match(found[3], '^(%S+) (.*)$')
   if redis.call('HEXISTS', running_of(worker), tag) == 1 then
     redis.call('SADD', cancelling_of(worker), ARGV[1])
@@ -29,6 +30,11 @@ elseif status == 'running' then
 end
 local now = now_us()
 count(name, status, 'cancelled')
+local delayed = redis.call('HMGET', KEYS[1], 'trigger', 'queue', 'message')
+if delayed[1] == 'celery' and delayed[3] then
+  -- A chord may have to hear of it: a worker tells it when it meets the message.
+  redis.call('LPUSH', delayed[2], delayed[3])
+end
 redis.call('HSET', KEYS[1], 'status', 'cancelled', 'finished_at', whole(now), 'error', ARGV[2])
 redis.call('HDEL', KEYS[1], 'message', 'queue', 'due_at')
 redis.call('EXPIRE', KEYS[1], ARGV[4])

@@ -180,13 +180,3 @@ def read_tags(worker: str) -> Step[list[str]]:
         arguments=("HKEYS", keys.in_flight(worker)),
         parse=lambda reply: [tag.decode() for tag in reply],
     )
-
-
-def read_held() -> Step[list[bytes]]:
-    """Read every message that is neither queued nor delayed."""
-    return Step(script=script("held"), parse=list)
-
-
-def read_queue(queue: str, *, first: int, last: int) -> Step[list[bytes]]:
-    """Read messages of a queue; index 0 is the latest, -1 the oldest."""
-    return Step(arguments=("LRANGE", queue, first, last), parse=list)

@@ -13,9 +13,11 @@ from typing import TypeVar
 import redis
 import redis.asyncio
 import structlog
+from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
 from redis.exceptions import OutOfMemoryError, ReadOnlyError, RedisError, ResponseError
+from redis.maint_notifications import MaintNotificationsConfig
 from redis.retry import Retry
 
 from runtime.errors import BrokerUnavailableError, BrokerUnsupportedError
@@ -28,6 +30,9 @@ _log = structlog.get_logger(__name__)
 _OLDEST = 7
 _CONNECT_SECONDS = 0.5
 _PAUSE_SECONDS = 0.3
+# With them, which is redis-py's default, its pools hand out a connection that the broker has closed
+# and that would fail at its next use: they do not tell its end from a notification.
+_NO_NOTIFICATIONS = MaintNotificationsConfig(enabled=False)
 # Errors of a server that is up but cannot serve: full, read-only, loading, unable to write its
 # append-only file, or replaced by one that wants a password.
 _UNABLE = ("OOM", "READONLY", "LOADING", "MISCONF", "NOAUTH", "WRONGPASS", "NOPERM", "BUSY ")
@@ -44,6 +49,7 @@ class Store:
             socket_connect_timeout=_CONNECT_SECONDS,
             socket_timeout=reply_seconds,
             retry=Retry(NoBackoff(), 0),
+            maint_notifications_config=_NO_NOTIFICATIONS,
         )
 
     def run(self, step: Step[T]) -> T:
@@ -84,28 +90,56 @@ class AsyncStore:
     """Carries out steps for many requests at a time. For web."""
 
     def __init__(self, url: str, *, reply_seconds: float = 1.0, connections: int = 64) -> None:
-        pool = redis.asyncio.BlockingConnectionPool.from_url(
+        self._pool = _Pool.from_url(
             url,
             max_connections=connections,
             timeout=_CONNECT_SECONDS,
             socket_connect_timeout=_CONNECT_SECONDS,
             socket_timeout=reply_seconds,
             retry=AsyncRetry(NoBackoff(), 0),
+            maint_notifications_config=_NO_NOTIFICATIONS,
         )
-        self._client = redis.asyncio.Redis.from_pool(pool)
+        self._client = redis.asyncio.Redis.from_pool(self._pool)
 
     async def run(self, step: Step[T]) -> T:
         """Carry out one step. Raises `BrokerUnavailableError`."""
         with _translated():
-            if step.script is None:
-                reply = await self._client.execute_command(*step.arguments)  # type: ignore[no-untyped-call]
-            else:
-                script = self._client.register_script(step.script)
-                reply = await script(keys=step.keys, args=step.arguments)
+            try:
+                if step.script is None:
+                    reply = await self._client.execute_command(*step.arguments)  # type: ignore[no-untyped-call]
+                else:
+                    script = self._client.register_script(step.script)
+                    reply = await script(keys=step.keys, args=step.arguments)
+            except (redis.ConnectionError, redis.TimeoutError):
+                self._pool.distrust_idle()
+                raise
             return step.parse(reply)
 
     async def close(self) -> None:
         await self._client.aclose()
+
+
+class _Pool(redis.asyncio.BlockingConnectionPool):
+    """Replaces a connection that died while it was idle, instead of sending a step on it.
+
+    A step that may have been sent is never sent again: the broker may have carried it out.
+    """
+
+    async def ensure_connection(self, connection: AbstractConnection) -> None:
+        reader = connection._reader  # noqa: SLF001  there is no public way to ask
+        # redis-py sees the end of a connection, but not a reset.
+        is_reset = reader is not None and reader.exception() is not None
+        if is_reset or connection.should_reconnect():  # type: ignore[no-untyped-call]
+            await connection.disconnect(nowait=True)
+        await super().ensure_connection(connection)
+
+    def distrust_idle(self) -> None:
+        """Replace each connection that is idle now before it is used again.
+
+        One has failed, and a network may lose all of them without telling us.
+        """
+        for connection in self._available_connections:
+            connection.mark_for_reconnect()  # type: ignore[no-untyped-call]
 
 
 @contextlib.contextmanager
@@ -147,6 +181,19 @@ def check_server(url: str) -> None:
         raise BrokerUnsupportedError(
             f"the broker is Redis {version}: Redis {_OLDEST}, Valkey 7.2 or newer is needed"
         )
+
+
+def is_listening(url: str) -> bool:
+    """Tell whether anything takes connections at the broker's address, though it may hang."""
+    pool = redis.ConnectionPool.from_url(url, socket_connect_timeout=_CONNECT_SECONDS)
+    try:
+        # Only that: redis-py's public way of connecting also waits for answers.
+        pool.make_connection()._connect().close()  # type: ignore[attr-defined]  # noqa: SLF001
+    except TimeoutError:
+        return True
+    except OSError:
+        return False
+    return True
 
 
 def is_reachable(url: str) -> bool:

@@ -6,6 +6,7 @@
 --       6 reason of the dead letter, or ''   7 seconds to keep record and result
 --       8 seconds to keep a dead letter   9 seconds to remember the id after either
 --       10 token of this request   11, 12 a field, `result` or `error`, and its value
+--       13 '1' to keep the claim until the message is acknowledged: others have to hear of it first
 -- returns {1, attempt, accepted_at, started_at, finished_at, request_id}; so it does again if the
 --         same request has finished it already. {0} if the claim is not held: nothing is changed
 
@@ -43,6 +44,9 @@ if ARGV[6] ~= '' then
   bury(ARGV[3], name, ARGV[6], queue, message, now, ARGV[8])
 end
 let_go(ARGV[1], ARGV[2])
+if ARGV[13] == '1' then
+  redis.call('HSET', in_flight_of(ARGV[1]), ARGV[2], message)
+end
 redis.call('SET', KEYS[2], ARGV[5], 'EX', ARGV[7])
 redis.call('PUBLISH', KEYS[2], ARGV[5])
 redis.call('PUBLISH', KEYS[1], ARGV[4])

@@ -1,18 +1,27 @@
--- Read every message that is neither queued nor delayed: in flight, landing, or parked.
+-- Read the ids of messages in a worker's in-flight set, the oldest claim first.
 --
--- returns the messages
+-- Messages may be large: one is read at a time, and none leaves the broker.
+--
+-- KEYS  1 in-flight set
+-- ARGV  1 number of the claim to go on after   2 most messages to read
+--       3 stop also after this many bytes
+-- returns {number of the claim to go on after, or -1 at the end; ids}
 
-local held = {}
-local function add(messages)
-  for _, message in ipairs(messages) do
-    held[#held + 1] = message
+local tags = {}
+for _, tag in ipairs(redis.call('HKEYS', KEYS[1])) do
+  local sequence = parts_of(tag)
+  if sequence > tonumber(ARGV[1]) then
+    tags[#tags + 1] = {sequence, tag}
   end
 end
-for _, worker in ipairs(redis.call('ZRANGE', 'eyas:leases', 0, -1)) do
-  add(redis.call('HVALS', in_flight_of(worker)))
-  add(redis.call('LRANGE', landing_of(worker), 0, -1))
+table.sort(tags, function(one, other) return one[1] < other[1] end)
+local ids, room = {}, tonumber(ARGV[3])
+for number, one in ipairs(tags) do
+  local message = redis.call('HGET', KEYS[1], one[2])
+  ids[#ids + 1] = id_in(message)
+  room = room - #message
+  if number < #tags and (number >= tonumber(ARGV[2]) or room <= 0) then
+    return {one[1], ids}
+  end
 end
-for _, name in ipairs(redis.call('SMEMBERS', 'eyas:parked')) do
-  add(redis.call('LRANGE', parked_of(name), 0, -1))
-end
-return held
+return {-1, ids}

@@ -49,7 +49,6 @@ A message is in exactly one of these places: a queue, a landing list, an in-flig
 list, or the record of a delayed invocation. Every step that moves it is one script.
 """
 
-OPEN = "eyas:open"
 DEAD_LETTERS = "eyas:dead"
 
 
@@ -68,6 +67,10 @@ def in_flight(worker: str) -> str:
 
 def landing(worker: str) -> str:
     return f"eyas:landing:{worker}"
+
+
+def parked(function: str) -> str:
+    return f"eyas:parked:{function}"
 
 
 def dead_letters(function: str | None) -> str:

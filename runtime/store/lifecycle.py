@@ -13,6 +13,8 @@ from runtime.store import keys
 from runtime.store.claims import Claim
 from runtime.store.step import Step, microseconds, script
 
+_TO_BE_CANCELLED = 2
+
 
 class Accepting(enum.StrEnum):
     """What came of `accept`."""
@@ -65,6 +67,11 @@ class Started:
     accepted_at_us: int
     started_at_us: int
     failures: int
+
+
+@dataclass(frozen=True, slots=True)
+class ToBeCancelled:
+    """The answer to `retry` for an invocation that was cancelled while it ran."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,9 +148,11 @@ def finish(
     result: bytes | None = None,
     error: bytes | None = None,
     dead_letter: DeadLetterReason | None = None,
+    keeps_claim: bool = False,
 ) -> Step[Ended | None]:
     """Write a terminal status and acknowledge the message; None if the claim is not held.
 
+    With `keeps_claim` the message is still to be acknowledged, or comes again.
     Exactly one of `result` and `error` is given, as JSON text. `celery_result` is what
     `AsyncResult` reads.
     """
@@ -163,6 +172,7 @@ def finish(
             retention.id_seconds,
             _token(),
             *outcome,
+            int(keeps_claim),
         ),
         parse=_ended,
     )
@@ -176,7 +186,7 @@ def retry(
     error: bytes,
     celery_result: bytes,
     retention: Retention,
-) -> Step[Ended | None]:
+) -> Step[Ended | ToBeCancelled | None]:
     """End a failed attempt, and queue the invocation again after a pause.
 
     None if this claim does not run it.
@@ -194,7 +204,7 @@ def retry(
             retention.record_seconds,
             _token(),
         ),
-        parse=_ended,
+        parse=lambda reply: ToBeCancelled() if reply[0] == _TO_BE_CANCELLED else _ended(reply),
     )
 
 

@@ -16,7 +16,9 @@ local now = now_us()
 local name = found[2]
 redis.call('ZREM', 'eyas:dead', ARGV[1])
 redis.call('ZREM', 'eyas:dead:' .. name, ARGV[1])
-redis.call('LPUSH', found[4], found[5])
+-- Nor can it be too late for its producer any more.
+local message = string.gsub(found[5], '"expires"%s*:%s*"[^"]*"', '"expires": null', 1)
+redis.call('LPUSH', found[4], message)
 if tonumber(found[7]) == 0 then
   redis.call('HDEL', KEYS[1], 'dead_letter', 'queue', 'message')
   return 1

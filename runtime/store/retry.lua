@@ -5,12 +5,12 @@
 --       6 Celery's result, of a task that is retried   7 seconds to keep that
 --       8 token of this request
 -- returns {1, attempt, accepted_at, started_at, ended_at, request_id}, or {0} if this claim does not
---         run the invocation: nothing is changed
+--         run the invocation, or {2} if it is to be cancelled instead: nothing is changed
 
 local message = redis.call('HGET', in_flight_of(ARGV[1]), ARGV[2])
 local found = redis.call('HMGET', KEYS[1], 'status', 'attempt', 'accepted_at', 'started_at',
   'request_id', 'function', 'claim', 'retried_at',
-  'retried_by')
+  'retried_by', 'cancel_requested')
 local function answer(now)
   return {1, tonumber(found[2]), tonumber(found[3]), tonumber(found[4]), now, found[5] or ''}
 end
@@ -21,13 +21,17 @@ elseif not message then
 elseif found[1] ~= 'running' then
   return {0}
 end
+if found[10] then
+  return {2}
+end
 local now = now_us()
 local due = whole(now + ARGV[4])
 local _, _, queue = parts_of(ARGV[2])
 count(found[6], 'running', 'retrying')
 redis.call('HINCRBY', KEYS[1], 'failures', 1)
 redis.call('HSET', KEYS[1], 'status', 'retrying', 'error', ARGV[5], 'due_at', due,
-  'retried_at', whole(now), 'retried_by', ARGV[8], 'message', with_deliveries(message, 0), 'queue', queue)
+  'retried_at', whole(now), 'retried_by', ARGV[8],
+  'message', with_deliveries(message, 0), 'queue', queue)
 redis.call('ZADD', 'eyas:delayed', due, ARGV[3])
 let_go(ARGV[1], ARGV[2])
 redis.call('SET', KEYS[2], ARGV[6], 'EX', ARGV[7])

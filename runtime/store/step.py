@@ -14,7 +14,7 @@ T_co = TypeVar("T_co", covariant=True)
 
 # https://valkey.io/topics/eval-intro/#eval-flags
 _READS = frozenset(
-    {"census", "consuming", "dead_letters", "delayed", "held", "read", "run", "suspects"}
+    {"census", "consuming", "dead_letters", "delayed", "held", "ids", "read", "run", "suspects"}
 )
 # What makes work is refused by a broker whose memory is full. What ends it never is: how else
 # would there be room again?

@@ -1,5 +1,6 @@
 """Steps of the scheduler: due invocations, and a look whether anything is lost."""
 
+import sys
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,6 +9,10 @@ from runtime.message import QUEUE
 from runtime.store import keys
 from runtime.store.records import counts
 from runtime.store.step import Step, microseconds, pairs, script
+
+# A broker reads these in a few milliseconds; it answers nobody else meanwhile.
+_MOST_MESSAGES = 1000
+_MOST_BYTES = 4_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +46,14 @@ class Suspects:
     """A part of them, and where to go on; None at the end."""
 
     suspects: tuple[Suspect, ...]
+    next_position: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ids:
+    """The ids that some messages of a place carry, and where to go on; None at the end."""
+
+    ids: tuple[str, ...]
     next_position: int | None
 
 
@@ -95,17 +108,20 @@ def read_delayed(*, limit: int) -> Step[list[Delayed]]:
     return Step(script=script("delayed"), arguments=(limit,), parse=parse)
 
 
-def find_suspects(*, older_than_seconds: float, limit: int, position: int = 0) -> Step[Suspects]:
-    """Find open invocations that are not delayed, and not running under a claim that is held."""
+def find_suspects(*, older_than_seconds: float, limit: int, position: str = "") -> Step[Suspects]:
+    """Find open invocations that are not delayed, and not running under a claim that is held.
+
+    The oldest come first. There are more than `limit` only if some were accepted at one instant.
+    """
 
     def parse(reply: Any) -> Suspects:
         position, flat = reply
         return Suspects(
             suspects=tuple(
-                Suspect(id=name.decode(), status=status.decode(), attempt=int(attempt))
+                Suspect(id=name.decode(), status=sys.intern(status.decode()), attempt=int(attempt))
                 for name, status, attempt in zip(flat[::3], flat[1::3], flat[2::3], strict=True)
             ),
-            next_position=None if position < 0 else position,
+            next_position=position.decode() or None,
         )
 
     return Step(
@@ -113,6 +129,36 @@ def find_suspects(*, older_than_seconds: float, limit: int, position: int = 0) -
         arguments=(microseconds(older_than_seconds), limit, position),
         parse=parse,
     )
+
+
+def read_list_ids(key: str, *, position: int = 0) -> Step[Ids]:
+    """Read which invocations the messages of a list are of; bounded work for the broker."""
+    return Step(
+        script=script("ids"),
+        keys=(key,),
+        arguments=(position, _MOST_MESSAGES, _MOST_BYTES),
+        parse=_ids,
+    )
+
+
+def read_held_ids(worker: str, *, position: int = 0) -> Step[Ids]:
+    """Read which invocations the messages are of that a worker has claimed; also bounded."""
+    return Step(
+        script=script("held"),
+        keys=(keys.in_flight(worker),),
+        arguments=(position, _MOST_MESSAGES, _MOST_BYTES),
+        parse=_ids,
+    )
+
+
+def read_workers() -> Step[list[str]]:
+    """Read which workers may hold messages."""
+    return Step(arguments=("ZRANGE", "eyas:leases", 0, -1), parse=_names)
+
+
+def read_parking() -> Step[list[str]]:
+    """Read which functions have messages that wait for one of their slots."""
+    return Step(arguments=("SMEMBERS", "eyas:parked"), parse=_names)
 
 
 def put_back(suspect: Suspect, message: bytes) -> Step[bool]:
@@ -136,3 +182,15 @@ def take_census() -> Step[Census]:
         )
 
     return Step(script=script("census"), parse=parse)
+
+
+def _ids(reply: Any) -> Ids:
+    position, ids = reply
+    return Ids(
+        ids=tuple(name.decode() for name in ids),
+        next_position=None if position < 0 else position,
+    )
+
+
+def _names(reply: Any) -> list[str]:
+    return [name.decode() for name in reply]

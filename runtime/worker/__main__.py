@@ -3,6 +3,7 @@
 import logging
 import os
 import sys
+import time
 import warnings
 from typing import Any
 
@@ -17,9 +18,13 @@ from runtime.store import Store, claims
 from runtime.worker.app import EyasCelery, create_celery, create_worker
 from runtime.worker.lease import LeaseKeeper
 from runtime.worker.quiet import QUIET_LOGGERS, without_bodies
+from runtime.worker.steps import pool_process_of
 
 # Shorter than a lease: the parent cannot renew it while it waits for an answer.
 _REPLY_SECONDS = 2.0
+
+
+_WAIT_ENDS_SECONDS = 1.2
 
 
 def _keep_own_logging(**_: Any) -> None:
@@ -63,7 +68,7 @@ def main() -> None:
     )
     store = Store(url, reply_seconds=_REPLY_SECONDS)
     app = create_celery(registry=registry, settings=settings, store=store, name=name)
-    keeper = LeaseKeeper(url, worker=app.eyas_worker)
+    keeper = LeaseKeeper(url, worker=app.eyas_worker, pid_of=pool_process_of)
     told_to_stop: list[str] = []
 
     def stopping(how: str, **_: Any) -> None:
@@ -82,6 +87,9 @@ def main() -> None:
         # Celery gave up, at a broker that went away in a moment it had not foreseen, say. honcho
         # would stop the whole stack now; a new start of this process is all that is needed.
         log.error("worker.restarting", code=worker.exitcode)
+        # A wait for a message may still be under way, and what comes would land here.
+        time.sleep(_WAIT_ENDS_SECONDS)
+        _retire(app)
         os.execv(sys.executable, [sys.executable, "-m", "runtime.worker"])  # noqa: S606
     log.info("worker.stopped", code=worker.exitcode)
     sys.exit(worker.exitcode)

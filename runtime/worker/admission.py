@@ -23,6 +23,8 @@ from runtime.worker.envelope import Envelope, MalformedMessageError
 _log = structlog.get_logger("worker")
 
 _BUILT_IN = "celery."
+# What is not registered is recorded and counted under one name: others could send any number.
+_UNKNOWN = "unknown"
 _SHOWN_CHARACTERS = 10_000
 _NAME = re.compile(rb'"task"\s*:\s*"([A-Za-z_][A-Za-z0-9_.-]{0,199})"')
 # A process that dies takes with it what it claimed and has not started; most of that is innocent.
@@ -64,9 +66,12 @@ class Admission:
         """Make a dead letter of a message that cannot be run."""
         shown = raw.decode("utf-8", "backslashreplace")
         named = _NAME.search(raw[:_SHOWN_CHARACTERS])
+        task = named[1].decode() if named else None
+        if task is not None and task not in self.registry:
+            why = f"{why} (its task is {task!r})"
         dead_letter = Invocation(
             id=new_id(),
-            function=named[1].decode() if named else "unknown",
+            function=task if task is not None and task in self.registry else _UNKNOWN,
             payload=json_text.encode(shown[:_SHOWN_CHARACTERS]),
             trigger="celery",
             timeout_seconds=0,
@@ -106,7 +111,7 @@ class Admission:
             lifecycle.accept(
                 Invocation(
                     id=sound.id,
-                    function=sound.task,
+                    function=sound.task if function is not None else _UNKNOWN,
                     payload=text,
                     trigger="celery",
                     timeout_seconds=0,

@@ -9,7 +9,8 @@ from typing import Any
 
 import structlog
 
-from runtime import json_text, message
+from runtime import json_text
+from runtime.errors import EyasError
 from runtime.function import Function
 from runtime.invocation import Status, between_ms
 from runtime.outcome import FunctionError
@@ -17,9 +18,13 @@ from runtime.policy import DeadLetterReason, GiveUp, TryAgain, decide
 from runtime.settings import Settings
 from runtime.store import Store, lifecycle, records
 from runtime.store.claims import Claim
-from runtime.store.lifecycle import Ended
+from runtime.store.lifecycle import Ended, ToBeCancelled
 
 _log = structlog.get_logger("worker")
+
+
+class CancelledError(EyasError):
+    """An invocation was cancelled while it ran, and is not to be run again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +66,10 @@ class Attempts:
         celery_result: bytes,
         traceback: str | None,
     ) -> None:
-        """Let an invocation be run again after a pause."""
+        """Let an invocation be run again after a pause.
+
+        Raises `CancelledError` if it was cancelled meanwhile: then it is for the caller to end it.
+        """
         ended = self.store.insist(
             lifecycle.retry(
                 held,
@@ -72,6 +80,8 @@ class Attempts:
                 retention=self.settings.retention,
             )
         )
+        if isinstance(ended, ToBeCancelled):
+            raise CancelledError(invocation_id)
         _log_end(
             ended,
             invocation_id=invocation_id,
@@ -94,6 +104,7 @@ class Attempts:
         error: FunctionError | None = None,
         dead_letter: DeadLetterReason | None = None,
         traceback: str | None = None,
+        keeps_claim: bool = False,
     ) -> None:
         """Give an invocation a terminal status."""
         ended = self.store.insist(
@@ -106,6 +117,7 @@ class Attempts:
                 result=result,
                 error=None if error is None else json_text.encode(error.to_json()),
                 dead_letter=dead_letter,
+                keeps_claim=keeps_claim,
             )
         )
         _log_end(
@@ -116,26 +128,6 @@ class Attempts:
             error=error,
             traceback=traceback,
             dead_letter=dead_letter,
-        )
-
-    def refuse(
-        self,
-        held: Claim,
-        invocation_id: str,
-        *,
-        function: str,
-        error: FunctionError,
-        status: Status,
-    ) -> None:
-        """Finish an invocation that may not be run any more: cancelled, or too old."""
-        self.finish(
-            held,
-            invocation_id,
-            function=function,
-            status=status,
-            celery_result=message.revoked_result(invocation_id, status.value),
-            error=error,
-            dead_letter=DeadLetterReason.EXPIRED if status is Status.EXPIRED else None,
         )
 
 

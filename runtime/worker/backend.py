@@ -17,6 +17,7 @@ from runtime.invocation import Status
 from runtime.outcome import FunctionError
 from runtime.policy import DeadLetterReason, TryAgain
 from runtime.store.claims import Claim
+from runtime.worker.attempts import CancelledError
 from runtime.worker.names import name_of
 from runtime.worker.task import FunctionTask, retry_result
 
@@ -79,6 +80,25 @@ class RecordBackend(RedisBackend):  # type: ignore[misc]
         self._keep(request, kwargs)
         super().mark_as_revoked(task_id, reason, request, **kwargs)
 
+    def tell_again(self, request: Any) -> None:
+        """Tell a chord, a chain or errbacks of an outcome that was stored before.
+
+        Whoever stored it may have died, or was not a worker, before they heard of it. Celery hears
+        of each member of a chord once, however often it is told.
+        """
+        if not _has_followers(request):
+            return
+        meta = self.get_task_meta(request.id)
+        match meta["status"]:
+            case states.SUCCESS:
+                self.on_chord_part_return(request, states.SUCCESS, meta["result"])
+            case states.FAILURE:
+                super().mark_as_failure(
+                    request.id, meta["result"], request=request, store_result=False
+                )
+            case states.REVOKED:
+                super().mark_as_revoked(request.id, "revoked", request=request, store_result=False)
+
     def store_result(
         self,
         task_id: str,
@@ -130,6 +150,7 @@ class RecordBackend(RedisBackend):  # type: ignore[misc]
             error=error,
             dead_letter=dead_letter,
             traceback=_text(getattr(request, "traceback_text", None) or traceback),
+            keeps_claim=_has_followers(request),
         )
         return result
 
@@ -141,7 +162,10 @@ class RecordBackend(RedisBackend):  # type: ignore[misc]
         task = self._function_of(request)
         described = _describe(error)
         decision = task.attempts.decide_stopped(task_id, function=task.function)
-        if isinstance(decision, TryAgain):
+        if not isinstance(decision, TryAgain):
+            request.dead_letter = decision.reason
+            return False
+        try:
             task.attempts.retry(
                 held,
                 task_id,
@@ -151,9 +175,9 @@ class RecordBackend(RedisBackend):  # type: ignore[misc]
                 celery_result=retry_result(self, request, error),
                 traceback=None,
             )
-            return True
-        request.dead_letter = decision.reason
-        return False
+        except CancelledError:
+            self.mark_as_revoked(task_id, "cancelled", request=request)
+        return True
 
     def _keep(self, request: Any, options: dict[str, Any]) -> None:
         if self._claim_of(request) is not None:
@@ -167,6 +191,11 @@ class RecordBackend(RedisBackend):  # type: ignore[misc]
     def _function_of(self, request: Any) -> Any:
         task = self.app.tasks.get(getattr(request, "task", None) or "")
         return task if isinstance(task, FunctionTask) else None
+
+
+def _has_followers(request: Any) -> bool:
+    """Tell whether Celery does more with an outcome than to store it."""
+    return any(getattr(request, name, None) for name in ("chord", "chain", "errbacks"))
 
 
 def _dead_letter(request: Any, status: Status) -> DeadLetterReason | None:

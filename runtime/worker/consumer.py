@@ -59,8 +59,13 @@ class Consumer(CeleryConsumer):  # type: ignore[misc]
     def create_task_handler(self, *args: Any, **kwargs: Any) -> Callable[[Any], None]:
         """Return what is called with each message."""
         handle = super().create_task_handler(*args, **kwargs)
+        functions = self.app.eyas_admission.registry
 
         def handle_or_quarantine(message: Any) -> None:
+            if message.headers["task"] in functions:
+                # The record says whether it is cancelled. What Celery remembers may be over: a dead
+                # letter that is redriven, say.
+                state.revoked.discard(message.headers["id"])
             try:
                 handle(message)
             except _BAD_MESSAGE as error:

@@ -18,7 +18,7 @@ from kombu.utils.encoding import ensure_bytes
 
 from runtime.errors import EyasError
 from runtime.invocation import is_id
-from runtime.message import QUEUE
+from runtime.message import QUEUE, TRIGGER_HEADER
 from runtime.worker import serializer
 
 _CONTENT_TYPE = "application/json"
@@ -77,7 +77,7 @@ def read(message: bytes, *, tag: str, queue: str) -> Envelope:
         raw=raw,
         id=invocation_id,
         task=task,
-        is_ours=isinstance(headers.get("trigger"), str),
+        is_ours=isinstance(headers.get(TRIGGER_HEADER), str),
         args=args,
         kwargs=kwargs,
         due_at=_time(headers, "eta"),

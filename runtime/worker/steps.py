@@ -15,6 +15,15 @@ from runtime.worker.lease import RENEWED_EVERY_SECONDS
 _log = structlog.get_logger("worker")
 
 
+def pool_process_of(invocation_id: str) -> int | None:
+    """Return the pid of the pool process that runs an invocation, if one does."""
+    request = state.requests.get(invocation_id)
+    if request is None or request not in state.active_requests:
+        return None
+    pid: int | None = request.worker_pid
+    return pid
+
+
 class _Periodic(bootsteps.StartStopStep):  # type: ignore[misc]
     """Does something again and again, in the consumer's loop, while it consumes."""
 
@@ -54,6 +63,7 @@ class LeaseRenewal(_Periodic):
         app.eyas_acknowledged.clear()
         given_back = app.eyas_store.insist(claims.requeue_unstarted(app.eyas_worker))
         self.act(consumer)
+        self._stop_what_was_lost(consumer)
         _log.info("worker.ready", worker=consumer.hostname, given_back=given_back)
         super().start(consumer)
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import signal
 from typing import Any
 
 import celery
@@ -15,13 +16,14 @@ from runtime.attempt import AttemptRunner, InvalidResultError
 from runtime.context import Context
 from runtime.errors import InvalidPayloadError, PermanentError
 from runtime.function import Function
-from runtime.invocation import Status, new_id
+from runtime.invocation import new_id
+from runtime.message import TRIGGER_HEADER
 from runtime.outcome import FunctionError, traceback_text
 from runtime.policy import DeadLetterReason, GiveUp
 from runtime.store import lifecycle
 from runtime.store.claims import Claim
 from runtime.store.lifecycle import Started, Verdict
-from runtime.worker.attempts import Attempts
+from runtime.worker.attempts import Attempts, CancelledError
 from runtime.worker.names import PoisonError, name_of
 from runtime.worker.output import LineLog
 from runtime.worker.progress import ProgressReports
@@ -40,6 +42,7 @@ class _NotRunError(Ignore):  # type: ignore[misc]
 # To Celery these mean something else than that a task failed; from a handler they mean just that.
 # After a MemoryError the whole worker would exit.
 _SIGNALS_TO_CELERY = (TaskPredicate, MemoryError)
+_CANCELLED = "cancelled while it ran"
 # Running it again would end the same way.
 _PERMANENT = (InvalidPayloadError, InvalidResultError, PoisonError)
 
@@ -76,6 +79,7 @@ class FunctionTask(celery.Task):  # type: ignore[misc]
         held = self.claim_of(request)
         if held is None:
             return self._run_inline(args, kwargs)
+        _let_signals_kill()
         pid = os.getpid()
         with bound_contextvars(
             invocation_id=request.id, function=self.name, request_id=request.get("request_id")
@@ -125,18 +129,23 @@ class FunctionTask(celery.Task):  # type: ignore[misc]
                 deaths = self.attempts.settings.max_deliveries
                 raise PoisonError(f"its process died in each of {deaths} attempts")
             case Verdict.CANCELLED:
-                error = FunctionError(type="Cancelled", message="cancelled while it ran")
-                self._refuse(held, request, error, Status.CANCELLED)
+                self._revoke(request, FunctionError(type="Cancelled", message=_CANCELLED))
             case Verdict.EXPIRED:
                 oldest = self.function.retry_policy.max_age_seconds
-                error = FunctionError(type="Expired", message=f"older than {oldest} seconds")
-                self._refuse(held, request, error, Status.EXPIRED)
+                request.dead_letter = DeadLetterReason.EXPIRED
+                self._revoke(
+                    request, FunctionError(type="Expired", message=f"older than {oldest} seconds")
+                )
             case verdict:
                 _log.info("attempt.skipped", reason=verdict.value)
+                if verdict is Verdict.FINISHED:
+                    self.backend.tell_again(request)
         raise _NotRunError
 
-    def _refuse(self, held: Claim, request: Any, error: FunctionError, status: Status) -> None:
-        self.attempts.refuse(held, request.id, function=self.name, error=error, status=status)
+    def _revoke(self, request: Any, error: FunctionError) -> None:
+        """End an invocation that may not be run any more, and tell its chord, if it is in one."""
+        request.function_error = error
+        self.backend.mark_as_revoked(request.id, error.type.lower(), request=request)
 
     def _attempt(
         self,
@@ -148,7 +157,7 @@ class FunctionTask(celery.Task):  # type: ignore[misc]
     ) -> Any:
         try:
             payload = started.payload
-            if request.get("trigger") is None:
+            if request.get(TRIGGER_HEADER) is None:
                 # A Celery program wrote the message, and perhaps before there was this function.
                 payload = json_text.encode(self.function.payload.named(args, kwargs))
             context = Context(
@@ -193,15 +202,19 @@ class FunctionTask(celery.Task):  # type: ignore[misc]
             request.dead_letter = decision.reason
             return
         described = self._describe(request, error)
-        self.attempts.retry(
-            held,
-            request.id,
-            function=self.name,
-            error=described,
-            delay_seconds=decision.delay_seconds,
-            celery_result=retry_result(self.backend, request, error),
-            traceback=request.traceback_text,
-        )
+        try:
+            self.attempts.retry(
+                held,
+                request.id,
+                function=self.name,
+                error=described,
+                delay_seconds=decision.delay_seconds,
+                celery_result=retry_result(self.backend, request, error),
+                traceback=request.traceback_text,
+            )
+        except CancelledError:
+            self._revoke(request, FunctionError(type="Cancelled", message=_CANCELLED))
+            raise _NotRunError from None
         # Celery then tells Flower, and stores nothing (RecordBackend.mark_as_retry).
         raise _RunAgainError(
             str(described.message), exc=RuntimeError(str(described)), when=decision.delay_seconds
@@ -215,6 +228,16 @@ class FunctionTask(celery.Task):  # type: ignore[misc]
         request.function_error = described
         request.traceback_text = traceback_text(error)
         return described
+
+
+def _let_signals_kill() -> None:
+    """Let SIGTERM and SIGQUIT end this process at once, so that its invocation is run again.
+
+    billiard would raise `SystemExit` in the handler, and the handler would seem to have failed.
+    """
+    for number in (signal.SIGTERM, signal.SIGQUIT):
+        if signal.getsignal(number) is not signal.SIG_DFL:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def retry_result(backend: Any, request: Any, error: BaseException) -> bytes:

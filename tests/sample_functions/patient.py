@@ -123,6 +123,14 @@ def count_up(context: Context, total: int, marker: str) -> int:
     return total
 
 
+@function(retries=3, backoff=600)
+def fail_after(seconds: float, marker: str) -> None:
+    """Note that it started, and fail after some time."""
+    note(marker)
+    time.sleep(seconds)
+    raise ConnectionError("not yet")
+
+
 @function
 def look_at_the_clock(context: Context) -> list[float]:
     """Return how much time is left, twice."""

@@ -214,7 +214,7 @@ def test_our_message_is_what_celery_publishes(broker: Stack) -> None:
     assert json.loads(ours["body"]) == json.loads(published["body"])
     assert ours.keys() - {"body"} == published.keys() - {"body"}
     # Ours, for the log of the attempt.
-    assert ours["headers"].pop("trigger") == "http"
+    assert ours["headers"].pop("eyas_trigger") == "http"
     assert ours["headers"].pop("request_id") is None
     assert ours["headers"].pop("traceparent") is None
     for each in (ours, published):

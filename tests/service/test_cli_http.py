@@ -2,6 +2,7 @@
 
 import json
 import re
+import socket
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -11,7 +12,11 @@ import pytest
 import redis
 from click.testing import CliRunner, Result
 
+from runtime.cli import check
 from runtime.cli.__main__ import eyas
+from runtime.scheduler.reconciler import Search
+from runtime.store.step import Step
+from runtime.store.upkeep import Suspect
 from runtime.testing import Stack
 
 Run = Callable[..., Result]
@@ -210,6 +215,42 @@ def test_check_finds_an_invocation_that_is_nowhere(run: Run, web_stack: Stack) -
 
     assert result.exit_code == 1
     assert f"not conserved: 1 invocation(s) are nowhere, {lost} for one" in result.output
+
+
+def test_check_says_that_nothing_runs(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1:9/0")
+    result = run("check")
+
+    assert result.exit_code == 0
+    assert "stack      not running: there is no broker" in result.output
+
+
+def test_check_fails_when_the_broker_hangs(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(check, "_REPLY_SECONDS", 0.3)
+    with socket.create_server(("127.0.0.1", 0)) as hung:
+        monkeypatch.setenv("REDIS_URL", f"redis://127.0.0.1:{hung.getsockname()[1]}/0")
+        result = run("check")
+
+    assert result.exit_code == 1
+    assert "not proven: the broker does not answer: Timeout reading" in result.output
+    assert "are accounted for" not in result.output
+
+
+def test_check_fails_when_a_proof_takes_too_long(
+    run: Run, web_stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run("invoke", "echo")
+
+    def lost(search: Search) -> list[Suspect]:
+        return search.store.run(Step(arguments=("BLPOP", "nothing", 9), parse=list))
+
+    monkeypatch.setattr(check, "_REPLY_SECONDS", 0.3)
+    monkeypatch.setattr(Search, "lost", lost)
+    result = run("check")
+
+    assert result.exit_code == 1
+    assert "not proven: the broker does not answer" in result.output
+    assert "are accounted for" not in result.output
 
 
 def test_list_shows_what_http_shows(run: Run, web_stack: Stack) -> None:

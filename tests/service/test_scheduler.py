@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 import redis
 
+from runtime.invocation import Invocation
 from runtime.message import QUEUE
-from runtime.scheduler.reconciler import Search
-from runtime.store import Store
+from runtime.scheduler.reconciler import Reconcile, Search
+from runtime.settings import Settings
+from runtime.store import Store, lifecycle
 from runtime.testing import Stack
 
 SAMPLE_FUNCTIONS = Path(__file__).parent.parent / "sample_functions"
@@ -80,27 +82,132 @@ def test_a_purge_by_a_celery_program_loses_nothing(stack: Stack) -> None:
         assert stack.request(path, headers={"Prefer": "wait=30"}).body["result"] == number
 
 
-def test_one_message_is_missed_among_thousands(stack: Stack) -> None:
-    with redis.Redis.from_url(stack.redis_url) as connection:
-        ids = [accept(stack, number) for number in range(40)]
-        message = connection.lindex(QUEUE, 3)
-        connection.lrem(QUEUE, 1, message)
-        # As if many more had been accepted before and after, of which nothing is lost.
-        others = [b'{"headers":{"id":"other-%d"}}' % number for number in range(4000)]
-        connection.lpush(QUEUE, *others)
-        connection.rpush(QUEUE, *others)
-        search = Search(store=Store(stack.redis_url))
+@pytest.fixture
+def store(broker: Stack) -> Iterator[Store]:
+    """A store on an empty broker; nothing else runs."""
+    store = Store(broker.redis_url)
+    with redis.Redis.from_url(broker.redis_url) as connection:
+        connection.flushall()
+    yield store
+    store.close()
 
-        suspects = search.suspects(older_than_seconds=0)
-        missing = search.missing_at_the_head(suspects)
 
-        assert {suspect.id for suspect in suspects} == set(ids)
-        assert len(missing) == 40
-        (lost,) = search.missing_everywhere(missing)
-        assert lost == json.loads(message)["headers"]["id"]
+def queue(store: Store, invocation_id: str, *, payload: bytes = b"{}") -> bytes:
+    """Accept an invocation; return its message."""
+    invocation = Invocation(
+        id=invocation_id, function="f", payload=payload, trigger="http", timeout_seconds=30
+    )
+    encoded = b'{"body":%s,"headers":{"id":"%s"}}' % (payload, invocation_id.encode())
+    store.run(lifecycle.accept(invocation, encoded))
+    return encoded
+
+
+def reconciler(store: Store, *, most: int = 50_000) -> Reconcile:
+    return Reconcile(
+        store=store,
+        retention=Settings.from_environment({}).retention,
+        older_than_seconds=0,
+        most=most,
+    )
+
+
+@pytest.fixture
+def raw(broker: Stack) -> Iterator[redis.Redis]:
+    with redis.Redis.from_url(broker.redis_url) as connection:
+        yield connection
+
+
+def test_one_message_is_missed_among_thousands(store: Store, raw: redis.Redis) -> None:
+    messages = [queue(store, f"id-{number}") for number in range(40)]
+    raw.lrem(QUEUE, 1, messages[3])
+    # As if many more had been accepted before and after, of which nothing is lost.
+    others = [b'{"headers":{"id":"other-%d"}}' % number for number in range(4000)]
+    raw.lpush(QUEUE, *others)
+    raw.rpush(QUEUE, *others)
+    search = Search(store=store)
+
+    found = search.suspects(older_than_seconds=0)
+
+    assert found.next_position is None
+    assert [suspect.id for suspect in found.suspects] == [f"id-{number}" for number in range(40)]
+    assert list(search.missing(found.suspects)) == ["id-3"]
+    assert [suspect.id for suspect in search.lost()] == ["id-3"]
+
+
+@pytest.mark.parametrize("place", ["queue", "less urgent", "landing", "in flight", "parked"])
+def test_no_place_is_overlooked(store: Store, raw: redis.Redis, place: str) -> None:
+    encoded = queue(store, "id-1")
+    raw.delete(QUEUE)
+    raw.zadd("eyas:leases", {"w1": 1})
+    raw.sadd("eyas:parked", "f")
+    match place:
+        case "queue":
+            raw.lpush(QUEUE, encoded)
+        case "less urgent":
+            raw.lpush(f"{QUEUE}\x06\x169", encoded)
+        case "landing":
+            raw.lpush("eyas:landing:w1", encoded)
+        case "in flight":
+            raw.hset("eyas:in_flight:w1", "1:1:celery", encoded)
+        case "parked":
+            raw.lpush("eyas:parked:f", QUEUE.encode() + b"\n" + encoded)
+
+    assert Search(store=store).lost() == []
+
+
+def test_large_payloads_stay_in_the_broker(store: Store, raw: redis.Redis) -> None:
+    for number in range(20):
+        queue(store, f"id-{number}", payload=b'"' + b"x" * 500_000 + b'"')
+    before = raw.info("stats")["total_net_output_bytes"]
+
+    reconciler(store).act()
+    lost = Search(store=store).lost()
+
+    assert lost == []
+    assert raw.info("stats")["total_net_output_bytes"] - before < 50_000
+
+
+def test_nothing_is_read_when_nothing_is_suspected(store: Store, raw: redis.Redis) -> None:
+    raw.lpush(QUEUE, *(b'{"headers":{"id":"other-%d"}}' % number for number in range(3)))
+    raw.config_resetstat()
+
+    assert reconciler(store).act() == 5.0
+
+    commands = raw.info("commandstats")
+    assert "cmdstat_zrange" in commands
+    assert "cmdstat_lrange" not in commands
+
+
+def test_what_is_parked_for_long_hides_nothing_lost(store: Store, raw: redis.Redis) -> None:
+    raw.sadd("eyas:parked", "f")
+    for number in range(1100):
+        encoded = queue(store, f"parked-{number}")
+        raw.lpush("eyas:parked:f", QUEUE.encode() + b"\n" + encoded)
+        raw.hset(f"eyas:invocation:parked-{number}", "parked", 1)
+    queue(store, "lost")
+    raw.delete(QUEUE)
+    # A parked one may be lost as well, while others wait.
+    raw.rpop("eyas:parked:f")
+    chore = reconciler(store, most=400)
+
+    rounds = 0
+    while raw.llen(QUEUE) < 2:
+        chore.act()
+        rounds += 1
+        assert rounds <= 4
+
+    assert queued_ids(raw) == ["parked-0", "lost"]
+    chore.act()
+    assert raw.llen(QUEUE) == 2
+    raw.delete(QUEUE)
+    for _ in range(4):
+        chore.act()
+    assert sorted(queued_ids(raw)) == ["lost", "parked-0"], "it begins anew at the end"
 
 
 def test_delayed_invocations_are_no_suspects(stack: Stack) -> None:
     accept(stack, 1, **{"Eyas-Delay": "600"})
 
-    assert Search(store=Store(stack.redis_url)).suspects(older_than_seconds=0) == []
+    store = Store(stack.redis_url)
+    assert Search(store=store).suspects(older_than_seconds=0).suspects == ()
+    store.close()

@@ -11,6 +11,7 @@ import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from types import NoneType
 from typing import Any
 
 import pytest
@@ -28,10 +29,11 @@ from hypothesis.stateful import (
 
 from runtime.invocation import TERMINAL, IdempotencyKey, Invocation, Record, Status
 from runtime.policy import DeadLetterReason
+from runtime.scheduler.reconciler import Search
 from runtime.settings import Retention
 from runtime.store import Store, claims, dead_letters, lifecycle, records, upkeep
 from runtime.store.claims import Claim
-from runtime.store.lifecycle import Accepting, Cancelling, Verdict
+from runtime.store.lifecycle import Accepting, Cancelling, Ended, ToBeCancelled, Verdict
 from runtime.store.records import Gone
 from runtime.store.step import Step
 from runtime.testing import Stack
@@ -271,18 +273,20 @@ class Model:
         life.stored_queue = queue
         self.dead_letters.append(life.id)
 
-    def retry(self, held: Claim, name: str) -> bool:
+    def retry(self, held: Claim, name: str) -> type[Ended | ToBeCancelled | None]:
         life = self.lives.get(name)
         if life is None or life.status is not Status.RUNNING or life.claim != held:
-            return False
+            return NoneType
         if held not in self.in_flight:
-            return False
+            return NoneType
+        if life.is_cancel_requested:
+            return ToBeCancelled
         self.become(life, Status.RETRYING)
         life.failures += 1
         life.is_delayed = True
         life.stored_queue = held.queue
         self.let_go(held)
-        return True
+        return Ended
 
     def put_off(self, held: Claim, name: str) -> bool:
         life = self.lives.get(name)
@@ -511,15 +515,12 @@ class StoreMachine(RuleBasedStateMachine):
     def step_reconcile(self) -> None:
         """Look for what is lost as the scheduler does, and put it back."""
         found: list[upkeep.Suspect] = []
-        position: int | None = 0
+        position: str | None = ""
         while position is not None:
             page = self.run(upkeep.find_suspects(older_than_seconds=0, limit=2, position=position))
             found += page.suspects
             position = page.next_position
-        present = self.run(claims.read_held())
-        for queue in QUEUES:
-            present += self.run(claims.read_queue(queue, first=0, last=-1))
-        lost = [one for one in found if not any(b'"%s"' % one.id.encode() in m for m in present)]
+        lost = list(Search(store=self.store).missing(found).values())
         assert {one.id for one in lost} == self.model.lost()
         self.suspects += found
         for one in lost:
@@ -726,7 +727,7 @@ class StoreMachine(RuleBasedStateMachine):
             retention=RETENTION,
         )
         answer = self.run(step)
-        assert (answer is not None) is self.model.retry(held, name)
+        assert type(answer) is self.model.retry(held, name)
         assert self.run(step) == answer
 
     @precondition(lambda self: self.claims)
@@ -753,6 +754,7 @@ class StoreMachine(RuleBasedStateMachine):
         if with_claim:
             step = claims.claim(held.worker, queues=QUEUES, room=0, acknowledged=[held.tag])
             assert self.run(step) == []
+            self.model.leases.add(held.worker)
         else:
             assert self.run(claims.acknowledge(held.worker, [held.tag])) == 1
         if held in self.model.in_flight:

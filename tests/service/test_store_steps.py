@@ -1,22 +1,26 @@
 """The sharp edges of the store's steps, each by itself, on a real broker."""
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import redis
 
 from runtime.invocation import IdempotencyKey, Invocation, Record, Status
+from runtime.message import TRIGGER_HEADER, encode, id_in
 from runtime.policy import DeadLetterReason
-from runtime.settings import Retention
+from runtime.registry import Registry
+from runtime.settings import Retention, Settings
 from runtime.store import Store, claims, dead_letters, lifecycle, records, upkeep
 from runtime.store.claims import LEASE_SECONDS, Claim
-from runtime.store.lifecycle import Accepting, Cancelling, Started, Verdict
+from runtime.store.lifecycle import Accepting, Cancelling, Started, ToBeCancelled, Verdict
 from runtime.store.records import Gone
 from runtime.store.step import Step
 from runtime.testing import Stack
+from runtime.worker.admission import Admission
 
 QUEUE = "celery"
 LESS_URGENT = "celery\x06\x163"
@@ -890,15 +894,50 @@ def test_a_cancelled_attempt_whose_worker_died_is_not_run_again(bench: Bench) ->
     bench.assert_conserved()
 
 
-def test_a_cancelled_attempt_that_is_retried_does_not_run_again(bench: Bench) -> None:
+def test_a_cancelled_attempt_is_not_retried_but_ended(bench: Bench) -> None:
     bench.accept()
     held, name = bench.run_one()
     bench.cancel(name)
-    assert bench.retry(held, name) is not None
-    bench.let_all_come_due()
 
+    assert isinstance(bench.retry(held, name), ToBeCancelled)
+
+    assert bench.run(records.read(name, retention=RETENTION)).status is Status.RUNNING
+    assert bench.succeed(held, name) is not None
+
+
+def test_a_claim_that_is_kept_ends_with_its_acknowledgement(bench: Bench) -> None:
+    bench.accept()
+    held, name = bench.run_one()
+    bench.run(
+        lifecycle.finish(
+            held,
+            name,
+            status=Status.SUCCEEDED,
+            celery_result=b"{}",
+            retention=RETENTION,
+            result=b"1",
+            keeps_claim=True,
+        )
+    )
+    bench.assert_conserved()
+
+    # Had its worker died now, the message would come again.
+    assert bench.run(claims.read_tags(held.worker)) == [held.tag]
+    assert bench.run(claims.requeue(held, has_crashed=True))
+    again = bench.claim_one("w2")
+    assert bench.start(again, name).verdict is Verdict.FINISHED
+    assert bench.run(claims.read_tags("w2")) == []
+
+
+def test_a_cancelled_delayed_message_of_a_celery_program_is_delivered(bench: Bench) -> None:
+    bench.raw.lpush(QUEUE, message("stock"))
     held = bench.claim_one()
-    assert bench.start(held, name).verdict is Verdict.CANCELLED
+    bench.run(lifecycle.accept(replace(an_invocation("stock"), trigger="celery"), b""))
+    assert bench.run(claims.put_off(held, "stock", until_us=2**52))
+
+    bench.cancel("stock")
+
+    assert bench.start(bench.claim_one(), "stock").verdict is Verdict.FINISHED
 
 
 def test_a_worker_that_is_gone_is_told_to_stop_nothing(bench: Bench) -> None:
@@ -1186,7 +1225,7 @@ def test_a_dead_letter_whose_record_expired_is_counted_no_more(bench: Bench) -> 
 
 def _suspects(bench: Bench, *, limit: int) -> list[upkeep.Suspect]:
     found: list[upkeep.Suspect] = []
-    position: int | None = 0
+    position: str | None = ""
     while position is not None:
         page = bench.run(upkeep.find_suspects(older_than_seconds=0, limit=limit, position=position))
         assert len(page.suspects) <= limit
@@ -1211,6 +1250,96 @@ def test_suspects_are_found_among_thousands(bench: Bench) -> None:
 
     assert [one.id for one in _suspects(bench, limit=30)] == ids[1100:]
     assert bench.run(claims.requeue(first, has_crashed=False))
+
+
+def test_suspects_of_one_instant_are_found_together(bench: Bench) -> None:
+    ids = [bench.accept() for _ in range(30)]
+    for name in ids[10:20]:
+        bench.raw.zadd("eyas:open", {name: bench.raw.zscore("eyas:open", ids[10])})
+
+    page = bench.run(upkeep.find_suspects(older_than_seconds=0, limit=15))
+    rest = bench.run(
+        upkeep.find_suspects(older_than_seconds=0, limit=15, position=page.next_position)
+    )
+
+    assert [one.id for one in page.suspects][:10] == ids[:10]
+    assert sorted(one.id for one in page.suspects[10:]) == sorted(ids[10:20])
+    assert [one.id for one in rest.suspects] == ids[20:]
+    assert rest.next_position is None
+
+
+def test_what_ends_between_two_pages_hides_no_suspect(bench: Bench) -> None:
+    ids = [bench.accept() for _ in range(6)]
+    page = bench.run(upkeep.find_suspects(older_than_seconds=0, limit=3))
+    for name in ids[:3]:
+        bench.cancel(name)
+
+    rest = bench.run(
+        upkeep.find_suspects(older_than_seconds=0, limit=9, position=page.next_position)
+    )
+
+    assert [one.id for one in rest.suspects] == ids[3:]
+
+
+# --- ids without messages --------------------------------------------------------------------
+
+
+def _read_ids(bench: Bench, read: Callable[[int], Step[upkeep.Ids]]) -> list[tuple[str, ...]]:
+    parts: list[tuple[str, ...]] = []
+    position: int | None = 0
+    while position is not None:
+        part = bench.run(read(position))
+        parts.append(part.ids)
+        position = part.next_position
+    return parts
+
+
+@pytest.mark.parametrize("count", [0, 1, 4, 5, 84, 999, 1000, 1001, 2300])
+def test_the_ids_of_a_list_are_read_in_parts(bench: Bench, count: int) -> None:
+    if count:
+        bench.raw.rpush(QUEUE, *(message(f"id-{number}") for number in range(count)))
+
+    parts = _read_ids(bench, lambda position: upkeep.read_list_ids(QUEUE, position=position))
+
+    assert [one for part in parts for one in part] == [f"id-{number}" for number in range(count)]
+    assert max(map(len, parts)) <= 1000
+
+
+def test_few_large_messages_are_read_at_a_time(bench: Bench) -> None:
+    for number in range(12):
+        body = b'{"body":"' + b"x" * 1_000_000 + b'",'
+        bench.raw.rpush(QUEUE, body + message(f"id-{number}")[1:])
+    held = bench.claim(room=6)
+    assert len(held) == 6
+
+    queued = _read_ids(bench, lambda position: upkeep.read_list_ids(QUEUE, position=position))
+    claimed = _read_ids(bench, lambda position: upkeep.read_held_ids("w1", position=position))
+
+    assert [numbers(part) for part in queued] == [[0, 1, 2, 3], [4, 5]]
+    assert [numbers(part) for part in claimed] == [[11, 10, 9, 8], [7, 6]]
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b'{"id": \t"one"}',
+        b'{"body":"{\\"id\\":\\"none\\"}","headers":{"id" :"one"}}',
+        b'{"id":"","headers":{"id":"one","root_id":"two"}}',
+        b'{"id":7,"id":"%s","id":"one"}' % (b"x" * 201),
+        b'{"id":"' + b"y" * 200 + b'"}',
+        b'{"id":"\xc3\xbc","x":1}',
+        b'{"id":"%1.%d"}',
+        b'"id"',
+        b"\x00\xff",
+    ],
+)
+def test_the_broker_finds_the_id_that_we_find(bench: Bench, raw: bytes) -> None:
+    bench.raw.rpush(QUEUE, raw)
+
+    ((*found,),) = _read_ids(bench, lambda at: upkeep.read_list_ids(QUEUE, position=at))
+
+    expected = id_in(raw)
+    assert found == ([] if expected is None else [expected])
 
 
 def test_a_lost_attempt_is_queued_again_and_its_slot_is_given_on(bench: Bench) -> None:
@@ -1264,6 +1393,90 @@ def test_a_live_message_put_back_twice_runs_once(bench: Bench) -> None:
 
     assert bench.start(other, name).verdict is Verdict.FINISHED
     assert bench.raw.exists(QUEUE, "eyas:in_flight:w1", "eyas:open") == 0
+    bench.assert_conserved()
+
+
+# --- functions that come later --------------------------------------------------------------
+
+
+def _come_before_its_function(bench: Bench) -> tuple[Claim, str]:
+    bench.raw.lpush(QUEUE, message("early"))
+    held = bench.claim_one()
+    bench.run(lifecycle.accept(stock("early", "unknown"), b""))
+    assert bench.fail(held, "early") is not None
+    assert bench.run(dead_letters.redrive("early", max_age_seconds=None))
+    return bench.claim_one(), "early"
+
+
+def stock(invocation_id: str, name: str) -> Invocation:
+    return Invocation(
+        id=invocation_id,
+        function=name,
+        payload=b'{"of":"%s"}' % name.encode(),
+        trigger="celery",
+        timeout_seconds=30,
+        retries=0 if name == "unknown" else 4,
+        max_age_seconds=None if name == "unknown" else 50,
+    )
+
+
+def test_a_redriven_message_takes_the_name_of_its_function(bench: Bench) -> None:
+    held, name = _come_before_its_function(bench)
+
+    for _ in range(2):
+        answer = bench.run(lifecycle.accept(stock(name, "later"), b""))
+        assert answer.outcome is Accepting.KNOWN
+    bench.start(held, name)
+
+    record = bench.record(name)
+    assert (record.function, record.payload, record.max_attempts) == (
+        "later",
+        b'{"of":"later"}',
+        5,
+    )
+    assert bench.raw.hexists(f"eyas:invocation:{name}", "expires_at")
+    assert bench.counts("unknown") == {}
+    assert bench.counts("later") == {"accepted": 1, "running": 1}
+    bench.assert_conserved()
+
+
+def test_a_name_is_taken_only_by_what_waits_without_one(bench: Bench) -> None:
+    held, name = _come_before_its_function(bench)
+    bench.run(lifecycle.accept(stock(name, "unknown"), b""))
+    assert bench.record(name).function == "unknown"
+    assert bench.fail(held, name) is not None
+    known = bench.accept()
+
+    for one in (name, known):
+        answer = bench.run(lifecycle.accept(stock(one, "later"), b""))
+        assert answer.outcome is Accepting.KNOWN
+
+    assert bench.record(name).function == "unknown"
+    assert bench.record(known).function == "f"
+    assert bench.counts("later") == {}
+    bench.assert_conserved()
+
+
+def test_any_number_of_names_is_counted_under_one(bench: Bench) -> None:
+    admission = Admission(
+        registry=Registry.of([]), store=bench.store, settings=Settings.from_environment({})
+    )
+    for number in range(5):
+        invocation = stock(f"id-{number}", f"nowhere_{number}")
+        encoded = encode(invocation, None).replace(TRIGGER_HEADER.encode(), b"other")
+        bench.raw.lpush(QUEUE, encoded, b'{"headers":{"task":"nothing_%d"}}' % number)
+    for held, raw in bench.claim(room=10):
+        assert admission.admit(held, raw) is None
+
+    assert bench.raw.smembers("eyas:functions") == {b"unknown"}
+    assert bench.raw.keys("eyas:counts:*") == [b"eyas:counts:unknown"]
+    assert bench.raw.keys("eyas:dead:*") == [b"eyas:dead:unknown"]
+    assert bench.counts("unknown") == {"accepted": 10, "failed": 10}
+    page = bench.run(dead_letters.read_page(function="unknown", limit=99))
+    errors = b" ".join(letter.error for letter in page.records).decode()
+    for number in range(5):
+        assert f"'nowhere_{number}'" in errors
+        assert f"'nothing_{number}'" in errors
     bench.assert_conserved()
 
 

@@ -12,6 +12,11 @@ import kombu
 import pytest
 import redis
 
+from runtime.invocation import Invocation, Status
+from runtime.message import QUEUE, id_in
+from runtime.settings import Retention
+from runtime.store import Store, claims, is_reachable, lifecycle
+from runtime.store.claims import Claim
 from runtime.testing import Stack
 from runtime.worker import transport
 
@@ -191,6 +196,91 @@ def test_a_failed_member_fails_its_chord(tasks: dict[str, Any]) -> None:
 
     with pytest.raises(Exception, match=r"order 7|ChordError"):
         celery.chord(header, tasks["nested"].s()).apply_async().get(timeout=30)
+
+
+def test_a_header_of_a_producers_own_does_no_harm(client: celery.Celery) -> None:
+    result = client.send_task("nested", args=[1], headers={"trigger": "cron"})
+
+    assert result.get(timeout=20) == 1
+
+
+@pytest.mark.parametrize("how", ["delete", "revoke", "max_age"])
+def test_a_chord_hears_of_a_member_that_never_runs(
+    tasks: dict[str, Any], client: celery.Celery, sample_stack: Stack, how: str
+) -> None:
+    @client.task(name="perishable", shared=False)
+    def perishable() -> None:
+        raise AssertionError("runs in the worker only")
+
+    late = perishable.si() if how == "max_age" else tasks["nested"].s(2)
+    seconds = 1.5 if how == "max_age" else 60
+    header = [tasks["nested"].s(1), late.set(countdown=seconds, task_id=f"late-{how}")]
+    body = celery.chord(header, tasks["nested"].s()).apply_async()
+    if how != "max_age":
+        sample_stack.wait_for(
+            lambda: sample_stack.request(f"/invocations/late-{how}").status == 200, "the record"
+        )
+    if how == "delete":
+        assert sample_stack.request("/invocations/late-delete", method="DELETE").status == 202
+    elif how == "revoke":
+        client.control.revoke("late-revoke", reply=True, timeout=5, limit=1)
+
+    with pytest.raises(Exception, match=r"ChordError|revoked|Dependency|cancelled|expired"):
+        body.get(timeout=20)
+
+
+def test_a_chord_hears_of_a_member_whose_process_died_before_it_said_so(tmp_path: Path) -> None:
+    with Stack(functions_dir=SAMPLE_FUNCTIONS, processes=("broker", "web")) as stack:
+        app = celery.Celery(broker=stack.redis_url, backend=stack.redis_url)
+
+        @app.task(name="nested", shared=False)
+        def nested(_: Any) -> None:
+            raise AssertionError("runs in the worker only")
+
+        stack.wait_for(lambda: is_reachable(stack.redis_url), "the broker")
+        body = celery.chord([nested.s(1), nested.s(2)], nested.s()).apply_async()
+        store = Store(stack.redis_url)
+        ((tag, message),) = store.run(claims.claim("dying", queues=[QUEUE], room=1))
+        held, member = Claim(worker="dying", tag=tag), id_in(message) or ""
+        stock = Invocation(
+            id=member, function="nested", payload=b"1", trigger="celery", timeout_seconds=9
+        )
+        store.run(lifecycle.accept(stock, b""))
+        store.run(lifecycle.start(held, member, concurrency=None, max_deliveries=5))
+        outcome = {"status": "SUCCESS", "result": 1, "traceback": None, "children": []}
+        store.run(
+            lifecycle.finish(
+                held,
+                member,
+                status=Status.SUCCEEDED,
+                result=b"1",
+                celery_result=json.dumps(outcome | {"task_id": member}).encode(),
+                retention=Retention(record_seconds=60, dead_letter_seconds=60, id_seconds=60),
+                keeps_claim=True,
+            )
+        )
+        for name in ("scheduler", "worker"):
+            stack.start(name)
+
+        assert sorted(body.get(timeout=30)) == [1, 2]
+        assert stack.request(f"/invocations/{member}").body["attempt"] == 1
+        app.close()
+        app.backend.result_consumer.stop()
+
+
+def test_a_dead_letter_that_came_too_late_is_redriven(
+    client: celery.Celery, sample_stack: Stack
+) -> None:
+    result = client.send_task("nested", args=[1], countdown=1, expires=0.5)
+    path = f"/invocations/{result.id}"
+    sample_stack.wait_for(
+        lambda: sample_stack.request(path).body.get("status") == "expired", "its end"
+    )
+
+    assert sample_stack.request(f"/dead-letters/{result.id}/redrive", method="POST").status == 202
+
+    record = sample_stack.request(path, headers={"Prefer": "wait=20"}).body
+    assert (record["status"], record["result"]) == ("succeeded", 1)
 
 
 def test_garbage_on_the_control_channel_does_not_stop_a_worker(
