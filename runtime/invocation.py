@@ -9,8 +9,9 @@ from typing import Any
 
 import msgspec
 
-# Long enough for a UUID and for the names that Celery producers choose themselves.
-_ID = re.compile(r"[!-~]{1,200}")
+# Long enough for a UUID and for the names that Celery producers choose themselves. The same text in
+# JSON as outside of it: ids are looked for in messages.
+_ID = re.compile(r"[!#-\[\]-~]{1,200}")
 
 
 class Status(enum.StrEnum):
@@ -34,7 +35,10 @@ def new_id() -> str:
 
 
 def is_id(text: str) -> bool:
-    """Tell whether `text` could be an invocation's id: 1 to 200 visible ASCII characters."""
+    """Tell whether `text` could be an invocation's id.
+
+    1 to 200 visible ASCII characters without quote and backslash.
+    """
     return _ID.fullmatch(text) is not None
 
 

@@ -58,7 +58,9 @@ def read(message: bytes, *, tag: str, queue: str) -> Envelope:
     if not isinstance(task, str) or not _NAME.fullmatch(task):
         raise MalformedMessageError("headers.task is no name")
     if not isinstance(invocation_id, str) or not is_id(invocation_id):
-        raise MalformedMessageError("headers.id is no id: 1 to 200 visible ASCII characters")
+        raise MalformedMessageError(
+            "headers.id is no id: 1 to 200 visible ASCII characters, no quote or backslash"
+        )
     if raw.get("content-type") != _CONTENT_TYPE:
         raise MalformedMessageError(f"content-type is not {_CONTENT_TYPE}")
     if str(raw.setdefault("content-encoding", "utf-8")).lower() not in _ENCODINGS:

@@ -69,6 +69,8 @@ def is_at_rest(queue: redis.Redis) -> bool:
 
 def push(stack: Stack, queue: redis.Redis, messages: list[bytes]) -> None:
     """Push messages and then a sound invocation; check that the worker is none the worse."""
+    # A worker takes messages a moment before it says so in its log.
+    stack.wait_for(lambda: bool(worker_starts(stack)), "the worker to say that it is ready")
     before = worker_starts(stack)
     queue.lpush(QUEUE, *messages)
 
