@@ -13,6 +13,7 @@ This changes methods of kombu that are not public: `install` refuses other versi
 ones.
 """
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from time import monotonic
@@ -117,6 +118,28 @@ class ClaimingChannel(redis.Channel):
         self._not_before = 0.0
         self._acknowledging = 0
         super().__init__(*args, **kwargs)
+
+    def close(self) -> None:
+        if not self.closed:
+            self._forget_sockets()
+        super().close()
+
+    def _forget_sockets(self) -> None:
+        """Take this channel's sockets out of the event loop.
+
+        kombu leaves them there when it closes a channel and not the connection, as after an error
+        in a remote-control command. The next socket with such a number, whatever it is for, would
+        be taken for this channel's, and the worker would wait for ever for what it has to say.
+        """
+        cycle = self.connection.cycle
+        for fileno, (channel, _) in list(cycle._fd_to_chan.items()):  # noqa: SLF001
+            if channel is self:
+                del cycle._fd_to_chan[fileno]  # noqa: SLF001
+                with contextlib.suppress(KeyError, ValueError, OSError):
+                    cycle._unregister_from_poll(fileno)  # noqa: SLF001
+        for key in list(cycle._chan_to_sock):  # noqa: SLF001
+            if key[0] is self:
+                del cycle._chan_to_sock[key]  # noqa: SLF001
 
     def acknowledge(self, tag: str) -> None:
         """Acknowledge a message with the next claim."""

@@ -73,6 +73,7 @@ def test_what_the_transport_replaces_is_still_there() -> None:
         (stock.QoS, ["append", "ack", "reject", "restore_unacked", "restore_visible"]),
         (stock.QoS, ["can_consume_max_estimate"]),
         (stock.Transport, ["brpop_timeout", "_deliver"]),
+        (stock.MultiChannelPoller, ["_unregister_from_poll"]),
     ]:
         assert [name for name in names if not hasattr(owner, name)] == []
 
