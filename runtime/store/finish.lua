@@ -17,9 +17,12 @@ local function answer(finished_at)
   return {1, tonumber(found[2] or 0), tonumber(found[3] or 0), tonumber(found[4] or 0), finished_at,
     found[5] or ''}
 end
+if found[7] == ARGV[10] then
+  return answer(tonumber(found[8]))
+end
 local message = redis.call('HGET', in_flight_of(ARGV[1]), ARGV[2])
 if not message then
-  return found[7] == ARGV[10] and answer(tonumber(found[8])) or {0}
+  return {0}
 end
 if not status or TERMINAL[status] then
   let_go(ARGV[1], ARGV[2])

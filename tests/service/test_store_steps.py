@@ -929,6 +929,26 @@ def test_a_claim_that_is_kept_ends_with_its_acknowledgement(bench: Bench) -> Non
     assert bench.run(claims.read_tags("w2")) == []
 
 
+def test_a_finish_that_keeps_its_claim_may_be_repeated(bench: Bench) -> None:
+    bench.accept()
+    held, name = bench.run_one()
+    step = lifecycle.finish(
+        held,
+        name,
+        status=Status.SUCCEEDED,
+        celery_result=b"{}",
+        retention=RETENTION,
+        result=b"1",
+        keeps_claim=True,
+    )
+
+    answer = bench.run(step)
+
+    assert answer is not None
+    assert bench.run(step) == answer
+    assert bench.run(claims.read_tags(held.worker)) == [held.tag]
+
+
 def test_a_cancelled_delayed_message_of_a_celery_program_is_delivered(bench: Bench) -> None:
     bench.raw.lpush(QUEUE, message("stock"))
     held = bench.claim_one()
