@@ -19,7 +19,7 @@ from runtime.policy import DeadLetterReason, TryAgain
 from runtime.store.claims import Claim
 from runtime.worker.attempts import CancelledError
 from runtime.worker.names import name_of
-from runtime.worker.task import FunctionTask, retry_result
+from runtime.worker.task import FunctionTask
 
 _STATUSES = {
     states.SUCCESS: Status.SUCCEEDED,
@@ -99,6 +99,11 @@ class RecordBackend(RedisBackend):  # type: ignore[misc]
             case states.REVOKED:
                 super().mark_as_revoked(request.id, "revoked", request=request, store_result=False)
 
+    def retry_result(self, request: Any, error: BaseException) -> bytes:
+        """Return what `AsyncResult` reads of a task that will be retried."""
+        raised = error if isinstance(error, Exception) else RuntimeError(str(error))
+        return self._celery_result(request, self.prepare_exception(raised), states.RETRY)
+
     def store_result(
         self,
         task_id: str,
@@ -132,10 +137,6 @@ class RecordBackend(RedisBackend):  # type: ignore[misc]
         held = self._claim_of(request)
         if state not in _STATUSES or held is None:
             return super()._store_result(task_id, result, state, traceback, request, **kwargs)
-        meta = self._get_result_meta(
-            result=result, state=state, traceback=traceback, request=request
-        )
-        meta["task_id"] = task_id
         status = _STATUSES[state]
         error = None if status is Status.SUCCEEDED else request.function_error
         dead_letter = _dead_letter(request, status)
@@ -145,7 +146,7 @@ class RecordBackend(RedisBackend):  # type: ignore[misc]
             task_id,
             function=task.name,
             status=Status.EXPIRED if dead_letter is DeadLetterReason.EXPIRED else status,
-            celery_result=_bytes(self.encode(meta)),
+            celery_result=self._celery_result(request, result, state, traceback),
             result=_result(result, request) if error is None else None,
             error=error,
             dead_letter=dead_letter,
@@ -153,6 +154,14 @@ class RecordBackend(RedisBackend):  # type: ignore[misc]
             keeps_claim=_has_followers(request),
         )
         return result
+
+    def _celery_result(self, request: Any, result: Any, state: str, traceback: Any = None) -> bytes:
+        meta = self._get_result_meta(
+            result=result, state=state, traceback=traceback, request=request
+        )
+        meta["task_id"] = request.id
+        text = self.encode(meta)
+        return text.encode() if isinstance(text, str) else bytes(text)
 
     def _is_run_again(self, task_id: str, error: Any, request: Any) -> bool:
         """Tell whether an attempt that was stopped will be made again, after seeing to it."""
@@ -172,7 +181,7 @@ class RecordBackend(RedisBackend):  # type: ignore[misc]
                 function=task.name,
                 error=described,
                 delay_seconds=decision.delay_seconds,
-                celery_result=retry_result(self, request, error),
+                celery_result=self.retry_result(request, error),
                 traceback=None,
             )
         except CancelledError:
@@ -216,10 +225,6 @@ def _describe(exception: BaseException) -> FunctionError:
     if isinstance(exception, TimeLimitExceeded):
         message = f"stopped after {exception.args[0] if exception.args else '?'} seconds"
     return FunctionError(type=name_of(exception) or type(exception).__name__, message=message)
-
-
-def _bytes(text: Any) -> bytes:
-    return text.encode() if isinstance(text, str) else bytes(text)
 
 
 def _text(value: Any) -> str | None:

@@ -17,11 +17,14 @@ _log = structlog.get_logger("worker")
 
 def pool_process_of(invocation_id: str) -> int | None:
     """Return the pid of the pool process that runs an invocation, if one does."""
+    request = _active(invocation_id)
+    return request.worker_pid if request is not None else None
+
+
+def _active(invocation_id: str) -> Any:
+    """Return Celery's request of an invocation that runs; None if it does not."""
     request = state.requests.get(invocation_id)
-    if request is None or request not in state.active_requests:
-        return None
-    pid: int | None = request.worker_pid
-    return pid
+    return request if request in state.active_requests else None
 
 
 class _Periodic(bootsteps.StartStopStep):  # type: ignore[misc]
@@ -95,8 +98,8 @@ class LeaseRenewal(_Periodic):
 
     @staticmethod
     def _cancel(consumer: Any, invocation_id: str) -> None:
-        request = state.requests.get(invocation_id)
-        if request is not None and request in state.active_requests:
+        request = _active(invocation_id)
+        if request is not None:
             _log.info("attempt.cancelled", invocation_id=invocation_id, function=request.name)
             request.terminate(consumer.pool, signal="KILL")
 

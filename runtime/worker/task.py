@@ -209,7 +209,7 @@ class FunctionTask(celery.Task):  # type: ignore[misc]
                 function=self.name,
                 error=described,
                 delay_seconds=decision.delay_seconds,
-                celery_result=retry_result(self.backend, request, error),
+                celery_result=self.backend.retry_result(request, error),
                 traceback=request.traceback_text,
             )
         except CancelledError:
@@ -238,17 +238,6 @@ def _let_signals_kill() -> None:
     for number in (signal.SIGTERM, signal.SIGQUIT):
         if signal.getsignal(number) is not signal.SIG_DFL:
             signal.signal(number, signal.SIG_DFL)
-
-
-def retry_result(backend: Any, request: Any, error: BaseException) -> bytes:
-    """Return what `AsyncResult` reads of a task that will be retried."""
-    raised = error if isinstance(error, Exception) else RuntimeError(str(error))
-    meta = backend._get_result_meta(  # noqa: SLF001
-        result=backend.prepare_exception(raised), state="RETRY", traceback=None, request=request
-    )
-    meta["task_id"] = request.id
-    text = backend.encode(meta)
-    return text.encode() if isinstance(text, str) else bytes(text)
 
 
 @contextlib.contextmanager

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from runtime.testing import FunctionFailedError, Stack
+from tests.processes import is_alive
 
 
 def failure(stack: Stack, name: str, payload: Any = None) -> dict[str, Any]:
@@ -290,12 +291,4 @@ def test_a_killed_worker_leaves_no_process_behind(tmp_path: Path) -> None:
 
         stack.running["worker"].send_signal(signal.SIGKILL)
 
-        stack.wait_for(lambda: not _exists(pid), "the pool process to end")
-
-
-def _exists(pid: int) -> bool:
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0]
-    except FileNotFoundError:
-        return False
-    return state != "Z"
+        stack.wait_for(lambda: not is_alive(pid), "the pool process to end")

@@ -9,6 +9,7 @@ import celery
 import pytest
 
 from runtime.testing import FunctionFailedError, Stack
+from tests.processes import is_alive
 
 
 def accept(stack: Stack, name: str, payload: Any = None, **headers: str) -> str:
@@ -145,7 +146,7 @@ def test_a_running_invocation_is_stopped_when_it_is_cancelled(
     assert answer.status == 202
     shown = record(sample_stack, invocation_id, wait=20)
     assert (shown["status"], shown["error"]["type"]) == ("cancelled", "Cancelled")
-    sample_stack.wait_for(lambda: not _is_alive(int(marker.read_text())), "its process to end")
+    sample_stack.wait_for(lambda: not is_alive(int(marker.read_text())), "its process to end")
     assert sample_stack.invoke("nested", {"next": 1}) == {"next": 1}
     assert len(marker.read_text().split()) == 1
 
@@ -265,11 +266,3 @@ def test_a_handler_knows_how_much_time_is_left(sample_stack: Stack) -> None:
 
     assert 299 < first <= 300
     assert 0.2 <= first - second < 10
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0]
-    except FileNotFoundError:
-        return False
-    return state != "Z"

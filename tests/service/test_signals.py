@@ -14,6 +14,7 @@ import pytest
 
 from runtime.testing import Stack
 from runtime.testing.stack import free_ports
+from tests.processes import is_alive
 
 SAMPLE_FUNCTIONS = Path(__file__).parent.parent / "sample_functions"
 
@@ -202,11 +203,3 @@ def proxy(target: int) -> Iterator[Cut]:
         yield cut
     finally:
         cut.close()
-
-
-def is_alive(pid: int) -> bool:
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0]
-    except FileNotFoundError:
-        return False
-    return state != "Z"

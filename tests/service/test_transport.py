@@ -19,6 +19,7 @@ from runtime.store import Store, claims, is_reachable, lifecycle
 from runtime.store.claims import Claim
 from runtime.testing import Stack
 from runtime.worker import transport
+from tests.processes import is_alive
 
 SAMPLE_FUNCTIONS = Path(__file__).parent.parent / "sample_functions"
 
@@ -357,14 +358,6 @@ def test_what_a_hung_worker_runs_is_stopped_when_it_wakes(tmp_path: Path) -> Non
 
         os.kill(hung.pid, signal.SIGCONT)
 
-        stack.wait_for(lambda: not _is_alive(first), "the first attempt to be stopped")
+        stack.wait_for(lambda: not is_alive(first), "the first attempt to be stopped")
         assert "attempt.lost" in (stack.log_dir / "worker.log").read_text(encoding="utf-8")
         assert hung.poll() is None
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0]
-    except FileNotFoundError:
-        return False
-    return state != "Z"
