@@ -8,6 +8,7 @@ import os
 import re
 import socket
 import uuid
+from datetime import UTC, datetime
 from typing import Any
 
 from runtime import json_text
@@ -41,9 +42,10 @@ def encode(invocation: Invocation, payload_type: PayloadType | None) -> bytes:
         payload = b'{"%s":%s}' % (payload_type.event.name.encode(), payload)
     text = payload.decode()
     headers: dict[str, Any] = {
-        "lang": "py",
+        TRIGGER_HEADER: invocation.trigger,
         "task": invocation.function,
         "id": invocation.id,
+        "lang": "py",
         "shadow": None,
         "eta": None,
         "expires": None,
@@ -60,19 +62,17 @@ def encode(invocation: Invocation, payload_type: PayloadType | None) -> bytes:
         "replaced_task_nesting": 0,
         "stamped_headers": None,
         "stamps": {},
-        # Ours: there is a record. A stock producer's message gets it when it is claimed.
-        TRIGGER_HEADER: invocation.trigger,
         "request_id": invocation.request_id,
         "traceparent": invocation.trace_parent,
     }
     embedded = b'{"callbacks":null,"errbacks":null,"chain":null,"chord":null}'
     return json_text.encode(
         {
+            "headers": headers,
             # Plain text instead of kombu's default base64: half the work and a third less memory.
             "body": (b"[[],%s,%s]" % (payload, embedded)).decode(),
             "content-encoding": "utf-8",
             "content-type": "application/json",
-            "headers": headers,
             "properties": {
                 "correlation_id": invocation.id,
                 "reply_to": "",
@@ -89,6 +89,15 @@ def id_in(message: bytes) -> str | None:
     """Return the invocation id that a message carries; None if it carries none."""
     found = _ID_HEADER.search(message)
     return found[1].decode() if found else None
+
+
+def succeeded_result(invocation_id: str, result: bytes) -> bytes:
+    """Return what `AsyncResult` reads of an invocation that succeeded; `result` is JSON text."""
+    return (
+        b'{"status":"SUCCESS","result":%b,"traceback":null,"children":[],"date_done":"%b",'
+        b'"task_id":"%b"}'
+        % (result, datetime.now(UTC).isoformat().encode(), invocation_id.encode())
+    )
 
 
 def failed_result(invocation_id: str, *, state: str, error_type: str, error_message: str) -> bytes:

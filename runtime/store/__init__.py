@@ -1,6 +1,21 @@
 """The store: the only part of Eyas that speaks to the broker."""
 
-from runtime.store.client import AsyncStore, Store, check_server, is_listening, is_reachable
+from runtime.store.client import (
+    AsyncStore,
+    Store,
+    check_server,
+    is_listening,
+    is_reachable,
+    is_unknown_script,
+)
 from runtime.store.watcher import Watcher
 
-__all__ = ["AsyncStore", "Store", "Watcher", "check_server", "is_listening", "is_reachable"]
+__all__ = [
+    "AsyncStore",
+    "Store",
+    "Watcher",
+    "check_server",
+    "is_listening",
+    "is_reachable",
+    "is_unknown_script",
+]
