@@ -31,8 +31,8 @@ class AttemptRunner(contextlib.AbstractContextManager["AttemptRunner"]):
         self.run_seconds = 0.0
         """How long the latest handler has run."""
 
-    def run(self, function: Function[..., Any], payload: bytes, context: Context) -> bytes:
-        """Return the handler's result as JSON text.
+    def run(self, function: Function[..., Any], payload: bytes, context: Context | None) -> bytes:
+        """Return the handler's result as JSON text. One that takes no context needs none.
 
         Raises what the handler raises, `InvalidPayloadError` before the handler is called, and
         `InvalidResultError` after it.
@@ -62,7 +62,9 @@ class AttemptRunner(contextlib.AbstractContextManager["AttemptRunner"]):
             self._loop = None
 
 
-def arguments_of(function: Function[..., Any], payload: bytes, context: Context) -> dict[str, Any]:
+def arguments_of(
+    function: Function[..., Any], payload: bytes, context: Context | None
+) -> dict[str, Any]:
     """Return what the handler is called with. Raises `InvalidPayloadError`."""
     arguments = function.payload.arguments(payload)
     if function.payload.context_parameter is not None:

@@ -4,6 +4,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
+
 from runtime.invocation import Invocation
 from runtime.message import QUEUE
 from runtime.settings import Retention
@@ -14,8 +16,7 @@ LEASE_SECONDS = 3.0
 """How long a worker's claims hold after it was last heard of."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Claim:
+class Claim(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One message in a worker's hands. Whoever holds it may change its invocation's record."""
 
     worker: str
@@ -32,8 +33,7 @@ class Claim:
         return self.tag.split(":", 2)[2]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ticket:
+class Ticket(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A claimed message that web wrote.
 
     If it is `fresh`, the invocation may run, and has not been tried since it was accepted or

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
+
 from runtime.invocation import IdempotencyKey, Invocation, Status
 from runtime.message import QUEUE
 from runtime.policy import DeadLetterReason
@@ -75,8 +77,7 @@ class ToBeCancelled:
     """The answer to `retry` for an invocation that was cancelled while it ran."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ended:
+class Ended(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The answer to `finish` and `retry`; `started_at_us` is None if no attempt was started."""
 
     attempt: int
@@ -139,8 +140,7 @@ def start(
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finish:
+class Finish(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What becomes of one invocation: a terminal status.
 
     Exactly one of `result` and `error` is given, as JSON text. `celery_result` is what

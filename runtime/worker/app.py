@@ -85,8 +85,6 @@ def create_celery(*, registry: Registry, settings: Settings, store: Store, name:
         # Celery would replace our log set-up with its own.
         worker_hijack_root_logger=False,
         worker_redirect_stdouts=False,
-        # Flower shows what these events tell.
-        worker_send_task_events=True,
         # A worker that cannot reach the broker waits for it, for ever, instead of exiting.
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,

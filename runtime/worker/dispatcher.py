@@ -13,6 +13,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+import msgspec
 import structlog
 
 from runtime import message
@@ -533,15 +534,11 @@ class Dispatcher:
 
 
 def _with(ticket: Ticket, started: Started) -> Ticket:
-    return Ticket(
-        held=ticket.held,
-        id=ticket.id,
-        function=ticket.function,
+    return msgspec.structs.replace(
+        ticket,
         claimed_at_us=started.started_at_us,
-        fresh=False,
         payload=started.payload,
         attempts=started.attempt,
         accepted_at_us=started.accepted_at_us,
         failures=started.failures,
-        request_id=ticket.request_id,
     )

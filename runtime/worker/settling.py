@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Protocol
 
+import msgspec
 from billiard.exceptions import TimeLimitExceeded
 
 from runtime import json_text, message
@@ -56,8 +57,7 @@ class Audience(Protocol):
         """An attempt has ended; `status` is its invocation's."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Ending:
+class _Ending(msgspec.Struct, frozen=True, kw_only=True):
     finish: Finish
     attempt: Attempt
     error: FunctionError | None = None

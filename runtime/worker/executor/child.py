@@ -187,7 +187,7 @@ def _be_executor(
             set_pdeathsig(signal.SIGKILL)
         if os.getppid() != parent:
             os._exit(0)  # it died before the line above
-        gc.enable()
+        gc.freeze()  # what was there before is looked at no more, and stays shared
         at_start()
         run()
         code = 0

@@ -14,7 +14,7 @@ _LENGTH = struct.Struct("!I")
 _ENCODER = msgspec.msgpack.Encoder()
 
 
-class Job(msgspec.Struct, frozen=True, array_like=True, tag=0, kw_only=True):
+class Job(msgspec.Struct, frozen=True, array_like=True, tag=0, kw_only=True, gc=False):
     """One attempt to make. `number` is the worker's own, never used twice for an executor.
 
     A `payload` of None is too large for this way: the executor reads it from the record.
@@ -39,7 +39,7 @@ class Stop(msgspec.Struct, frozen=True, array_like=True, tag=1):
     number: int
 
 
-class Outcome(msgspec.Struct, frozen=True, array_like=True, tag=2, kw_only=True):
+class Outcome(msgspec.Struct, frozen=True, array_like=True, tag=2, kw_only=True, gc=False):
     """How an attempt has ended.
 
     With `result` it succeeded. Otherwise there is an `error` (JSON text of the function error) and

@@ -7,7 +7,6 @@ the worker's to deal with: it ends the process.
 
 import asyncio
 import contextvars
-import os
 import socket
 import time
 from concurrent.futures import Executor, ThreadPoolExecutor
@@ -20,7 +19,7 @@ from runtime.attempt import arguments_of, awaited, result_text
 from runtime.function import Function
 from runtime.worker.executor.job import Answer, Job, Outcome, Stop, decode_order, encode_answer
 from runtime.worker.executor.serial import LARGEST_ORDER_BYTES
-from runtime.worker.executor.work import Work, bind_log, context_of
+from runtime.worker.executor.work import Forked, Work, bind_log, context_of
 from runtime.worker.output import Printed
 
 _MOST_READ_AT_ONCE = 256
@@ -41,7 +40,7 @@ class _Shared:
         self._unsent: list[bytes] = []
         self._printed = Printed(structlog.get_logger("handler"))
         self._has_hung_up = asyncio.Event()
-        self._pid = os.getpid()
+        self._forked = Forked()
 
     async def serve(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -96,15 +95,14 @@ class _Shared:
         except BaseException as error:  # noqa: BLE001  it ends the attempt, SystemExit included
             run_seconds = time.monotonic() - started
             outcome = self._work.failed(job, error, run_seconds=run_seconds)
-        if os.getpid() != self._pid:
-            os._exit(0)  # a child that the handler forked and let return
+        self._forked.end_child()
         self._printed.end()
         self._send(outcome)
 
     async def _call(
         self, function: Function[..., Any], job: Job
     ) -> tuple[Any, BaseException | None]:
-        context = context_of(job, self._send_soon)
+        context = context_of(job, function, self._send_soon)
         payload = (
             job.payload
             if job.payload is not None

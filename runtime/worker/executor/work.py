@@ -1,5 +1,6 @@
 """One attempt in an executor: from a job to its outcome."""
 
+import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -70,8 +71,12 @@ class Work:
         )
 
 
-def context_of(job: Job, send: Callable[[Report], None]) -> Context:
-    """Return what the handler is told."""
+def context_of(
+    job: Job, function: Function[..., Any], send: Callable[[Report], None]
+) -> Context | None:
+    """Return what the handler is told, if it wants to know."""
+    if function.payload.context_parameter is None:
+        return None
     return Context(
         invocation_id=job.id,
         function_name=job.function,
@@ -79,6 +84,26 @@ def context_of(job: Job, send: Callable[[Report], None]) -> Context:
         timeout_seconds=job.timeout_seconds,
         report_progress=_Reports(number=job.number, send=send),
     )
+
+
+class Forked:
+    """Ends children that a handler forked and let return.
+
+    They must not take over the work of their parent. Asking for the pid each time would cost more
+    than a small handler takes.
+    """
+
+    def __init__(self) -> None:
+        self._is_child = False
+        os.register_at_fork(after_in_child=self._note)
+
+    def _note(self) -> None:
+        self._is_child = True
+
+    def end_child(self) -> None:
+        """End this process if it is one."""
+        if self._is_child:
+            os._exit(0)
 
 
 def bind_log(job: Job) -> None:
