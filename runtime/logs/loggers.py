@@ -3,6 +3,7 @@
 import logging
 import sys
 from collections.abc import Mapping, MutableMapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -40,11 +41,15 @@ def level_name(number: int) -> str:
 class NamedLogger:
     """What structlog asks for: the end of a chain. The pipeline is that already."""
 
-    __slots__ = ("minimum_level", "name")
+    __slots__ = ("given_name",)
 
-    def __init__(self, name: str, minimum_level: int) -> None:
-        self.name = name
-        self.minimum_level = minimum_level
+    def __init__(self, given_name: str | None) -> None:
+        self.given_name = given_name
+
+    @property
+    def name(self) -> str:
+        """The name of the logger: that of the module which uses it, if it was made without one."""
+        return self.given_name or calling_module()
 
 
 class EventLogger(structlog.BoundLoggerBase):
@@ -108,34 +113,85 @@ class EventLogger(structlog.BoundLoggerBase):
     def _log(
         self, level: str, event: object, args: tuple[object, ...], fields: dict[str, object]
     ) -> None:
-        if LEVELS[level] < self._logger.minimum_level:
+        pipeline = _current.pipeline
+        if pipeline is None:
+            self._hand_on(level, event, args, fields)
             return
-        event_dict: Any = {**self._context, **fields}
-        if "event" in event_dict:
-            event_dict["event_"] = event_dict["event"]
-        event_dict["event"] = _interpolate(event, args) if args else event
+        if LEVELS[level] < _current.minimum_level:
+            return
+        if self._context:
+            fields = {**self._context, **fields}
+        if args:
+            event = _interpolate(event, args)
+        if self._processors == _ONLY_OURS:
+            name = self._logger.given_name or calling_module()
+            pipeline.emit(level=level, event=event, logger=name, fields=fields)
+        else:
+            self._process(level, event, fields)
+
+    def _process(self, level: str, event: object, fields: dict[str, object]) -> None:
+        """Go through processors that are not ours, as structlog.testing.capture_logs() sets up."""
+        if "event" in fields:
+            fields["event_"] = fields["event"]
+        event_dict: Any = {**fields, "event": event}
         try:
-            # Ours is the only processor, but structlog.testing.capture_logs() puts in its own.
             for processor in self._processors:
                 event_dict = processor(self._logger, level, event_dict)
         except structlog.DropEvent:
             return
 
+    def _hand_on(
+        self, level: str, event: object, args: tuple[object, ...], fields: dict[str, object]
+    ) -> None:
+        """Use what structlog is set up for now that we are not set up any more."""
+        name = self._logger.given_name
+        logger = structlog.get_logger(*() if name is None else (name,)).bind(**self._context)
+        getattr(logger, level)(event, *args, **fields)
 
-class Processor:
-    """The one structlog processor: hands the event to the pipeline."""
 
-    def __init__(self, pipeline: Pipeline) -> None:
-        self._pipeline = pipeline
+def write_event(
+    logger: NamedLogger, level: str, event_dict: MutableMapping[str, Any]
+) -> Mapping[str, Any]:
+    """Hand an event to the pipeline: the one structlog processor."""
+    fields = dict(event_dict)
+    event = fields.pop("event")
+    if _current.pipeline is not None:
+        _current.pipeline.emit(level=level, event=event, logger=logger.name, fields=fields)
+    return event_dict
 
-    def __call__(
-        self, logger: NamedLogger, level: str, event_dict: MutableMapping[str, Any]
-    ) -> Mapping[str, Any]:
-        """Write the event."""
-        fields = dict(event_dict)
-        event = fields.pop("event")
-        self._pipeline.emit(level=level, event=event, logger=logger.name, fields=fields)
-        return event_dict
+
+@dataclass(slots=True)
+class _Current:
+    """What is set up now. Loggers are made once, and look here every time."""
+
+    pipeline: Pipeline | None = None
+    minimum_level: int = logging.INFO
+
+
+_current = _Current()
+_ONLY_OURS = [write_event]
+# One list for ever, which loggers keep: capture_logs() exchanges what is in it.
+_PROCESSORS = [write_event]
+
+
+def connect(pipeline: Pipeline, *, minimum_level: int) -> None:
+    """Let structlog's loggers, those that are in use included, write to `pipeline`."""
+    _current.pipeline = pipeline
+    _current.minimum_level = minimum_level
+    structlog.configure(
+        processors=_PROCESSORS,
+        wrapper_class=EventLogger,
+        context_class=dict,
+        logger_factory=lambda *names: NamedLogger(str(names[0]) if names else None),
+        # Making a logger for every line took a fifth of the line's time.
+        cache_logger_on_first_use=True,
+    )
+
+
+def disconnect() -> None:
+    """Put structlog back to its defaults; loggers that are in use follow them."""
+    _current.pipeline = None
+    structlog.reset_defaults()
 
 
 class ForeignHandler(logging.Handler):
