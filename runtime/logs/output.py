@@ -29,9 +29,16 @@ CallSoon = Callable[[Callable[[], None]], object]
 class Output:
     """Writes lines to `sink` and to `console`, in the order in which they come."""
 
-    def __init__(self, sink: FileSink, console: Console | None) -> None:
+    def __init__(
+        self,
+        sink: FileSink,
+        console: Console | None,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._sink = sink
         self._console = console
+        self._clock = clock
         # Lines that come together must not overfill a file that may be smaller than that.
         self._max_bytes = min(_MAX_BYTES, sink.max_bytes)
         self._call_soon: CallSoon | None = None
@@ -56,14 +63,15 @@ class Output:
             and line.level not in _URGENT
             and len(self._pending) < _MAX_LINE_COUNT
             and self._pending_bytes + line_bytes <= self._max_bytes
-            and (time.monotonic() < self._turn_ends_at or self._has_asked())
+            and (self._clock() < self._turn_ends_at or self._has_asked())
         ):
             # Without the lock, because whoever writes takes lines from the front of the list only.
             self._pending.append(line)
             self._pending_bytes += line_bytes
             return
         with self._lock:
-            self._write_pending()
+            if self._pending_bytes + line_bytes > self._max_bytes:
+                self._write_pending()
             self._pending.append(line)
             self._write_pending()
 
@@ -108,7 +116,7 @@ class Output:
         """Ask the loop to write what waits when its turn ends. Tell whether it will."""
         if self._call_soon is None or self._turn_ends_at:
             return False
-        self._turn_ends_at = time.monotonic() + _MAX_TURN_SECONDS
+        self._turn_ends_at = self._clock() + _MAX_TURN_SECONDS
         try:
             self._call_soon(self._end_turn)
         except RuntimeError:  # the loop is closed
