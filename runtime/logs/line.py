@@ -17,5 +17,5 @@ class Line(msgspec.Struct, frozen=True):
 
     @property
     def fields(self) -> Mapping[str, Any]:
-        """What is on the line, as `data` has it; read from there if nobody has it at hand."""
+        """What `data` says; read from there if nobody has it at hand, with nothing shortened."""
         return _DECODE(self.data) if self.known_fields is None else self.known_fields

@@ -26,8 +26,9 @@ _SPECIAL = RESERVED | {"exc_info", "stack_info"}
 
 # Events are names, and few; but libraries put texts there, and there is no end of those.
 _MAX_HEAD_COUNT = 1_000
-
-_MAX_QUICK_BYTES = encode.MAX_LINE_BYTES // 2
+_MAX_HEAD_BYTES = 2_000
+# With a head, this is less than what has to be shortened.
+_MAX_BODY_BYTES = encode.MAX_LINE_BYTES // 2
 
 
 class Pipeline:
@@ -73,7 +74,7 @@ class Pipeline:
         ):
             body = encode.encode_simple(fields) if fields else None
             head = self._heads.get((level, event, logger)) or self._head(level, event, logger)
-            if body is not None and head is not None and len(body) < _MAX_QUICK_BYTES:
+            if body is not None and head is not None and len(body) < _MAX_BODY_BYTES:
                 second, microsecond = divmod(time.time_ns() // 1_000, 1_000_000)
                 known_second, text = self._second
                 if second != known_second:
@@ -125,9 +126,9 @@ class Pipeline:
         return start
 
     def _head(self, level: str, event: str, logger: str) -> bytes | None:
-        """Return what stands between timestamp and fields; None if it has a lone surrogate."""
+        """Return what stands between timestamp and fields; None if that is unusual or long."""
         origin = encode.encode_simple(self._origin(level, event, logger))
-        if origin is None:
+        if origin is None or len(origin) > _MAX_HEAD_BYTES:
             return None
         if len(self._heads) >= _MAX_HEAD_COUNT:
             self._heads = {}
