@@ -90,8 +90,9 @@ class Output:
             self._write_pending()
 
     def flush(self) -> None:
-        """Write what waits."""
+        """Write what waits: a turn has ended."""
         with self._lock:
+            self._turn_ends_at = 0.0
             self._write_pending()
 
     def close(self) -> None:
@@ -118,15 +119,11 @@ class Output:
             return False
         self._turn_ends_at = self._clock() + _MAX_TURN_SECONDS
         try:
-            self._call_soon(self._end_turn)
+            self._call_soon(self.flush)
         except RuntimeError:  # the loop is closed
             self.at_once()
             return False
         return True
-
-    def _end_turn(self) -> None:
-        self._turn_ends_at = 0.0
-        self.flush()
 
     def _write_pending(self) -> None:
         if self._is_writing:

@@ -141,7 +141,7 @@ def write_at_once() -> None:
 
 
 def flush() -> None:
-    """Write the lines that wait for the end of a turn."""
+    """Write the lines that wait for the end of a turn, which may be said this way too."""
     if _before is not None:
         _before.output.flush()
 

@@ -245,6 +245,25 @@ def test_turns_of_a_kombu_hub(writer: Writer) -> None:
     os.close(writable)
 
 
+def test_what_a_timer_of_a_kombu_hub_logs_does_not_wait_for_the_next_event(
+    writer: Writer,
+) -> None:
+    hub = Hub()
+    writer.output.by_turns(hub.call_soon)
+    hub.on_tick.add(writer.output.flush)
+    readable, writable = os.pipe()
+    seen: list[list[str]] = []
+    hub.add_reader(readable, lambda: seen.append(writer.written))
+    hub.call_soon(writer.write, "soon")
+    hub.call_later(0, writer.write, "later")
+    os.write(writable, b"x")
+    hub.run_once()
+    assert sorted(seen[0]) == ["later", "soon"]
+    hub.close()
+    os.close(readable)
+    os.close(writable)
+
+
 def test_a_signal_handler_that_logs_in_the_middle_of_a_write_loses_nothing(writer: Writer) -> None:
     writer.sink.disturb = lambda: writer.write("interrupting", level="error")
     writer.write("a", "b")
