@@ -18,7 +18,7 @@ _BURST_COUNT = 1_000
 _COUNT_PER_SECOND = 100
 
 
-class Console:
+class Console(forks.Forkable):
     """Writes rendered lines to `stream`, each call's at once and whole. Never raises.
 
     `path` is the file with all lines, for readers who miss some here.
@@ -66,9 +66,6 @@ class Console:
                 # The terminal or the pipe's reader is gone, the stream is closed, or a signal
                 # handler logs in the middle of a write. The file has the line.
                 pass
-
-    def prepare_fork(self) -> None:
-        """Do nothing: no line waits here."""
 
     def renew_in_child(self) -> None:
         """Take no lock of another thread into a forked child."""

@@ -8,10 +8,9 @@ lines registers here: it is told before a fork, and once more in every child.
 
 import os
 import weakref
-from typing import Protocol
 
 
-class Forkable(Protocol):
+class Forkable:
     """Something with state that a forked child must not take over as it is."""
 
     def prepare_fork(self) -> None:

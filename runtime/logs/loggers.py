@@ -1,10 +1,9 @@
-"""The two ways into the pipeline: structlog's loggers, and the standard library's."""
+"""Structlog's loggers, the way of our own lines into the pipeline."""
 
 import logging
 import sys
 from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 import structlog
@@ -19,15 +18,6 @@ LEVELS = {
     "error": logging.ERROR,
     "critical": logging.CRITICAL,
 }
-
-# What a record has without anybody's `extra`; the last three are added late or by newer Pythons.
-_RECORD_ATTRIBUTES = frozenset(vars(logging.makeLogRecord({}))) | {
-    "message",
-    "asctime",
-    "taskName",
-}
-# Celery hangs the arguments of a task here. Payloads are not for logs.
-_CELERY_TASK_EXTRA = "data"
 
 
 def level_name(number: int) -> str:
@@ -194,47 +184,6 @@ def disconnect() -> None:
     structlog.reset_defaults()
 
 
-class ForeignHandler(logging.Handler):
-    """Handler of the root logger: the lines of every library that uses `logging`."""
-
-    def __init__(self, pipeline: Pipeline) -> None:
-        super().__init__()
-        self._pipeline = pipeline
-
-    def createLock(self) -> None:  # noqa: N802 - the name in logging
-        """Have no lock: the pipeline has its own, which survive a fork."""
-        self.lock = None
-
-    def handle(self, record: logging.LogRecord) -> bool:
-        """Emit a record that passes the filters; from Python 3.13 on, the base needs a lock."""
-        passed: Any = self.filter(record)  # from Python 3.12 on, perhaps another record
-        if passed:
-            self.emit(record if passed is True else passed)
-        return bool(passed)
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Write the record with its `extra`, its exception and the bound context variables."""
-        attributes = vars(record)
-        fields = {
-            name: value for name, value in attributes.items() if name not in _RECORD_ATTRIBUTES
-        }
-        if record.name.startswith("celery."):
-            fields.pop(_CELERY_TASK_EXTRA, None)
-        if record.exc_info:
-            fields["exc_info"] = record.exc_info
-        elif record.exc_text:
-            fields["exception"] = record.exc_text
-        if record.stack_info:
-            fields["stack"] = record.stack_info
-        self._pipeline.emit(
-            level=level_name(record.levelno),
-            event=_message(record),
-            logger=record.name,
-            fields=fields,
-            created_at=_created_at(record),
-        )
-
-
 def calling_module() -> str:
     """Return the name of the module that uses a logger which was made without a name."""
     frame = sys._getframe(1)  # noqa: SLF001 - what logging and structlog use
@@ -253,18 +202,3 @@ def _interpolate(event: object, args: tuple[object, ...]) -> str:
         return template % args
     except Exception:  # noqa: BLE001 - a wrong template, or an argument's own code
         return f"{template} {encode.text_of(args)}"
-
-
-def _created_at(record: logging.LogRecord) -> datetime | None:
-    try:
-        return datetime.fromtimestamp(record.created, UTC)
-    except (ValueError, OverflowError, OSError, TypeError):  # a record that somebody made up
-        return None
-
-
-def _message(record: logging.LogRecord) -> str:
-    try:
-        # Messages for a terminal often end in a newline; those of warnings always do.
-        return str(record.getMessage()).rstrip("\n")
-    except Exception:  # noqa: BLE001 - a wrong template, or an argument's own code
-        return f"{encode.text_of(record.msg)} {encode.text_of(record.args)}"

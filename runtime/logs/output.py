@@ -26,7 +26,7 @@ CallSoon = Callable[[Callable[[], None]], object]
 """`call_soon` of an event loop: asyncio's, uvloop's or kombu's."""
 
 
-class Output:
+class Output(forks.Forkable):
     """Writes lines to `sink` and to `console`, in the order in which they come."""
 
     def __init__(

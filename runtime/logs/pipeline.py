@@ -31,7 +31,7 @@ _MAX_HEAD_BYTES = 2_000
 _MAX_BODY_BYTES = encode.MAX_LINE_BYTES // 2
 
 
-class Pipeline:
+class Pipeline(forks.Forkable):
     """Makes the line of one event and writes it to the file and to the console.
 
     Nearly all lines have short texts and numbers only. `emit` puts them together from what all
@@ -86,9 +86,6 @@ class Pipeline:
             level=level, event=event, logger=logger, fields=fields, created_at=created_at
         )
         self._output.write(Line(encode.encode_line(line), level, line))
-
-    def prepare_fork(self) -> None:
-        """Do nothing: no line waits here."""
 
     def renew_in_child(self) -> None:
         """Have another process id."""

@@ -12,6 +12,7 @@ from typing import Any, Final, Literal, TextIO
 
 from runtime.logs import encode, loggers
 from runtime.logs.console import Console
+from runtime.logs.foreign import ForeignHandler
 from runtime.logs.output import CallSoon, Output
 from runtime.logs.pipeline import Pipeline
 from runtime.logs.sink import FileSink
@@ -96,7 +97,7 @@ def configure(
     )
     minimum_level = loggers.LEVELS[settings.log_level]
     loggers.connect(pipeline, minimum_level=minimum_level)
-    root.handlers[:] = [loggers.ForeignHandler(pipeline)]
+    root.handlers[:] = [ForeignHandler(pipeline)]
     root.setLevel(minimum_level)
     for name, level in quiet.items():
         logging.getLogger(name).setLevel(level)

@@ -42,7 +42,7 @@ def report_on_stderr(message: str) -> None:
         pass  # stderr is closed or absent: there is nobody left to tell
 
 
-class FileSink:
+class FileSink(forks.Forkable):
     """Appends lines to `path`; keeps `backups` older files, `path`.1 being the youngest.
 
     It never raises for want of disk, permission or folder: it reports that once, counts the lines
@@ -112,9 +112,6 @@ class FileSink:
             fd, self._fd, self._identity = self._fd, -1, (-1, -1)
             if fd >= 0:
                 os.close(fd)
-
-    def prepare_fork(self) -> None:
-        """Do nothing: no line waits here."""
 
     def renew_in_child(self) -> None:
         """Take no lock, and no half-done work of the parent's threads, into a forked child."""
