@@ -15,7 +15,9 @@
 
 local worker = ARGV[1]
 local now = now_us()
-local answers, counted, seen, seen_longer = {}, {}, {}, {}
+local answers, counted, seen, seen_longer, let_go_unstarted = {}, {}, {}, {}, {}
+-- Most of what is finished at once was never noted as running.
+local none_runs = redis.call('EXISTS', running_of(worker)) == 0
 
 local function answer(...)
   for _, value in ipairs({...}) do
@@ -42,15 +44,14 @@ local function finish(tag, id, status_now, celery_result, reason, field, value, 
     return answer(1, attempt, accepted_at, tonumber(found[4] or 0), tonumber(found[8]),
       found[5] or '')
   end
-  local message = redis.call('HGET', in_flight_of(worker), tag)
-  if not message then
+  if redis.call('HEXISTS', in_flight_of(worker), tag) == 0 then
     return answer(0, 0, 0, 0, 0, '')
   end
   if not status or TERMINAL[status] then
     let_go(worker, tag)
     return answer(0, 0, 0, 0, 0, '')
   end
-  local is_started = redis.call('HEXISTS', running_of(worker), tag) == 1
+  local is_started = not none_runs and redis.call('HEXISTS', running_of(worker), tag) == 1
   if status == 'running' and not is_started then
     return answer(0, 0, 0, 0, 0, '')
   end
@@ -74,6 +75,7 @@ local function finish(tag, id, status_now, celery_result, reason, field, value, 
     -- By a second message, one may be finished that is delayed.
     redis.call('ZREM', 'eyas:delayed', id)
   end
+  local message = (reason ~= '' or keeps == '1') and redis.call('HGET', in_flight_of(worker), tag)
   redis.call('EXPIRE', record, ARGV[3])
   redis.call('ZREM', 'eyas:open', id)
   if reason == '' then
@@ -83,12 +85,16 @@ local function finish(tag, id, status_now, celery_result, reason, field, value, 
     local _, _, queue = parts_of(tag)
     bury(id, name, reason, queue, message, now, ARGV[4])
   end
-  let_go(worker, tag)
+  if is_started then
+    let_go(worker, tag)
+    if keeps == '1' then
+      redis.call('HSET', in_flight_of(worker), tag, message)
+    end
+  elseif keeps ~= '1' then
+    let_go_unstarted[#let_go_unstarted + 1] = tag
+  end
   if found[12] then
     redis.call('SREM', cancelling_of(worker), id)
-  end
-  if keeps == '1' then
-    redis.call('HSET', in_flight_of(worker), tag, message)
   end
   redis.call('SET', result_key, celery_result, 'EX', ARGV[3])
   redis.call('PUBLISH', result_key, celery_result)
@@ -98,6 +104,9 @@ end
 
 for i = 6, #ARGV, 10 do
   finish(unpack(ARGV, i, i + 9))
+end
+if #let_go_unstarted > 0 then
+  redis.call('HDEL', in_flight_of(worker), unpack(let_go_unstarted))
 end
 for name, changes in pairs(counted) do
   for status, change in pairs(changes) do

@@ -13,7 +13,7 @@ from billiard import pool
 from celery import signals
 from celery.exceptions import CPendingDeprecationWarning, SecurityWarning
 
-from runtime import entry
+from runtime import entry, logs
 from runtime.errors import BrokerUnavailableError
 from runtime.store import Store, claims
 from runtime.worker.app import EyasCelery, create_celery, create_worker
@@ -91,6 +91,7 @@ def main() -> None:
     signals.worker_shutting_down.connect(stopping, weak=False)
     worker = create_worker(app, name=name)
     worker.start()
+    logs.write_at_once()
     keeper.stop()
     log = structlog.get_logger("worker")
     _retire(app)

@@ -5,6 +5,7 @@ from typing import Any
 
 from celery import bootsteps
 
+from runtime import logs
 from runtime.worker.dispatcher import WATCHED_EVERY_SECONDS, Dispatcher
 from runtime.worker.executor.child import Executor
 from runtime.worker.settling import Attempt
@@ -37,10 +38,14 @@ class Executors(bootsteps.StartStopStep):  # type: ignore[misc]
         dispatcher.may_start = partial(_may_start, worker)
         for executor in dispatcher.executors:
             self.listen(executor)
+        logs.write_by_turns(hub.call_soon)
+        # What a timer logs would wait as long as the loop does for something to read.
+        hub.on_tick.add(logs.flush)
         self.watch_soon()
 
     def stop(self, worker: Any) -> None:
         """Wait until everything that runs has ended."""
+        logs.write_at_once()
         dispatcher: Dispatcher = worker.app.eyas_dispatcher
         dispatcher.is_stopping = True
         dispatcher.loop = None
@@ -51,6 +56,7 @@ class Executors(bootsteps.StartStopStep):  # type: ignore[misc]
 
     def terminate(self, worker: Any) -> None:
         """End everything now; it is given back."""
+        logs.write_at_once()
         dispatcher: Dispatcher = worker.app.eyas_dispatcher
         dispatcher.loop = None
         dispatcher.close()
