@@ -44,8 +44,7 @@ def is_id(text: str) -> bool:
     return _ID.fullmatch(text) is not None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Invocation:
+class Invocation(msgspec.Struct, frozen=True, kw_only=True):
     """One request to run one function with one payload, as it is accepted.
 
     `payload` is JSON text that was checked against the function's signature. `retries` and

@@ -43,7 +43,7 @@ class PayloadType:
     event: Parameter | None
     parameters: tuple[Parameter, ...]
     accepts_unknown: bool
-    model: Any
+    decode: Callable[[bytes], Any]
 
     @classmethod
     def of(cls, function: str, handler: Callable[..., Any]) -> Self:
@@ -83,8 +83,19 @@ class PayloadType:
             event=event,
             parameters=tuple(parameters),
             accepts_unknown=accepts_unknown,
-            model=model,
+            decode=msgspec.json.Decoder(model).decode,
         )
+
+    def check(self, raw: bytes) -> None:
+        """Raise what `arguments` raises for a payload."""
+        if not self.accepts_unknown:
+            try:
+                self.decode(raw or b"{}")
+            except (msgspec.MsgspecError, UnicodeError, RecursionError):
+                pass  # the careful way below says what is wrong, and where
+            else:
+                return
+        self.arguments_of(json_text.decode(raw))
 
     def arguments(self, raw: bytes) -> dict[str, Any]:
         """Turn a payload into the handler's keyword arguments, converted to their types.
@@ -94,7 +105,7 @@ class PayloadType:
         """
         if not self.accepts_unknown:
             try:
-                value = msgspec.json.decode(raw or b"{}", type=self.model)
+                value = self.decode(raw or b"{}")
             except (msgspec.MsgspecError, UnicodeError, RecursionError):
                 pass  # the careful way below says what is wrong, and where
             else:

@@ -2,8 +2,9 @@
 
 import enum
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple
+
+import msgspec
 
 from runtime.invocation import IdempotencyKey, Invocation
 from runtime.message import QUEUE
@@ -37,8 +38,7 @@ class Accepted(NamedTuple):
     is_heard: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Offer:
+class Offer(msgspec.Struct, frozen=True, kw_only=True):
     """Invocations of one function, which are accepted together or not at all.
 
     `kind` and `arguments` are what `accept.lua` takes, and `size_bytes` is about how much that is.

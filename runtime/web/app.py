@@ -7,7 +7,7 @@ import falcon.asgi
 
 from runtime.registry import Registry
 from runtime.settings import Settings
-from runtime.store import AsyncStore, Watcher
+from runtime.store import AsyncStore, GroupCommit, Watcher
 from runtime.web import blog, dead_letters, health, problems
 from runtime.web.exchange import Request
 from runtime.web.functions import FunctionList, FunctionResource, UnknownFunction
@@ -19,13 +19,18 @@ App = falcon.asgi.App[Request, falcon.asgi.Response]
 
 
 def create_app(
-    *, registry: Registry, settings: Settings, store: AsyncStore, watcher: Watcher
+    *,
+    registry: Registry,
+    settings: Settings,
+    store: AsyncStore,
+    commits: GroupCommit,
+    watcher: Watcher,
 ) -> App:
     """Make the application: one route for each function, and those around them."""
     middleware: list[Any] = [
         RequestLog(),
         Guard(settings=settings),
-        Connections(store=store, watcher=watcher),
+        Connections(store=store, commits=commits, watcher=watcher),
     ]
     if settings.allowed_origins:
         everybody = "*" in settings.allowed_origins
@@ -34,7 +39,7 @@ def create_app(
     app = falcon.asgi.App(middleware=middleware, request_type=Request)
     problems.register(app)
 
-    invoker = Invoker(store=store, watcher=watcher, settings=settings)
+    invoker = Invoker(store=store, commits=commits, watcher=watcher, settings=settings)
     app.add_route("/functions", FunctionList(registry=registry))
     app.add_route("/functions/{name}", UnknownFunction(registry=registry))
     for function in registry.values():

@@ -5,6 +5,8 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
+
 from runtime import json_text, message
 from runtime.errors import (
     BrokerUnavailableError,
@@ -18,8 +20,9 @@ from runtime.function import Function
 from runtime.invocation import Invocation, Record, Status, is_id, new_id
 from runtime.outcome import FunctionError
 from runtime.settings import Settings
-from runtime.store import AsyncStore, Watcher, lifecycle, records
-from runtime.store.lifecycle import Accepted, Accepting, Cancelling
+from runtime.store import AsyncStore, GroupCommit, Watcher, lifecycle, records
+from runtime.store.accepting import Accepted, Accepting, Offer
+from runtime.store.lifecycle import Cancelling
 from runtime.store.records import Gone
 from runtime.web.terms import Patience, Terms
 
@@ -27,8 +30,7 @@ _READ_AGAIN_SECONDS = 0.2
 _CANCELLED = FunctionError(type="Cancelled", message="cancelled while it waited")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Acceptance:
+class Acceptance(msgspec.Struct, frozen=True, kw_only=True):
     """What came of asking for an invocation.
 
     With `is_replayed` the key was used before, and `id` is the first request's. `record` is the
@@ -50,6 +52,7 @@ class Invoker:
     """Puts invocations into the store and reads their records."""
 
     store: AsyncStore
+    commits: GroupCommit
     watcher: Watcher
     settings: Settings
 
@@ -117,10 +120,9 @@ class Invoker:
     async def _enqueue(
         self, function: Function[..., Any], invocation: Invocation, terms: Terms
     ) -> Accepted:
-        accepted = await self.store.run(
-            lifecycle.accept(
-                invocation,
-                message.encode(invocation, function.payload),
+        accepted = await self.commits.accept(
+            Offer.of(
+                [(invocation, message.encode(invocation, function.payload))],
                 max_open=self.settings.max_open,
                 idempotency=terms.idempotency(
                     invocation.payload, ttl_seconds=self.settings.idempotency_ttl_seconds
@@ -176,7 +178,7 @@ class Invoker:
 
 def _checked(function: Function[..., Any], payload: bytes, terms: Terms) -> Invocation:
     json_text.check_nesting(payload)
-    function.payload.arguments(payload)
+    function.payload.check(payload)
     return Invocation(
         id=new_id(),
         function=function.name,
