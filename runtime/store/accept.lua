@@ -17,111 +17,105 @@
 --         'replayed {id}' or 'conflict {id}'
 
 local MOST_VALUES = 1000  -- that Lua unpacks at a time; its own limit is some 8000
+local MEMBER_VALUES = 3
 
-local position = 1
-local function take()
-  position = position + 1
-  return ARGV[position - 1]
-end
-
+local call = redis.call
 local now = now_us()
 local now_text = whole(now)
 
-local function record_values(kind, offer)
-  local values = {'trigger', kind.trigger, 'retries', kind.retries,
-    'max_attempts', kind.max_attempts}
-  local function add(name, value)
-    values[#values + 1] = name
-    values[#values + 1] = value
-  end
+-- What many invocations need once is done once, at the end.
+local opened, queued, accepted = {}, {}, {}
+local open_count
+
+-- What not every record has.
+local function more_values(kind, offer)
+  local values = {}
   if offer.request_id ~= '' then
-    add('request_id', offer.request_id)
+    values = {'request_id', offer.request_id}
   end
   if offer.replay_of ~= '' then
-    add('replay_of', offer.replay_of)
+    values[#values + 1] = 'replay_of'
+    values[#values + 1] = offer.replay_of
   end
   if kind.max_age ~= '0' then
-    add('expires_at', whole(now + kind.max_age * 1000000))
+    values[#values + 1] = 'expires_at'
+    values[#values + 1] = whole(now + kind.max_age * 1000000)
   end
   return values
 end
 
 -- A message that came before its function was redriven: now it is known what it is for.
 local function name_function(kind, offer, key, payload)
-  local found = redis.call('HMGET', key, 'function', 'status', 'trigger', 'attempt')
+  local found = call('HMGET', key, 'function', 'status', 'trigger', 'attempt')
   if found[1] ~= 'unknown' or found[2] ~= 'queued' or found[3] ~= 'celery' then
     return
   end
-  redis.call('HINCRBY', counts_of('unknown'), 'accepted', -1)
-  redis.call('HINCRBY', counts_of('unknown'), 'queued', -1)
+  call('HINCRBY', counts_of('unknown'), 'accepted', -1)
+  call('HINCRBY', counts_of('unknown'), 'queued', -1)
   count(kind.name, nil, 'queued')
-  redis.call('HSET', key, 'function', kind.name, 'payload', payload,
-    unpack(record_values(kind, offer)))
-  redis.call('HINCRBY', key, 'max_attempts', found[4])
+  call('HSET', key, 'function', kind.name, 'payload', payload, 'retries', kind.retries,
+    'max_attempts', kind.max_attempts + found[4], unpack(more_values(kind, offer)))
 end
 
--- What many invocations need once is done once, at the end.
-local opened = {}
-local queued = {}
-local accepted = {}
-
-local function accept(kind, offer, member)
-  local key = member.key
-  redis.call('HSET', key, 'function', kind.name, 'status', 'queued', 'attempt', 0,
-    'accepted_at', now_text, 'payload', member.payload, unpack(offer.values))
-  opened[#opened + 1] = now_text
-  opened[#opened + 1] = member.id
-  accepted[kind.name] = (accepted[kind.name] or 0) + 1
-  if member.message == '' then
-    if redis.call('DEL', 'eyas:revoked:' .. member.id) == 1 then
-      redis.call('HSET', key, 'cancel_requested', 1)
-    end
-  elseif offer.delay == '0' then
-    queued[#queued + 1] = member.message
-  else
-    local due = whole(now + offer.delay)
-    redis.call('HSET', key, 'message', member.message, 'queue', KEYS[1], 'due_at', due)
-    redis.call('ZADD', 'eyas:delayed', due, member.id)
-  end
-end
-
-local open_count
 local function is_full(kind, more)
   if kind.most == 0 then
     return false
   end
-  open_count = open_count or redis.call('ZCARD', 'eyas:open')
+  open_count = open_count or call('ZCARD', 'eyas:open')
   return open_count + #opened / 2 + more > kind.most
 end
 
-local function answer_to(kind, offer)
-  if offer.idempotency_key ~= '' then
-    local used = redis.call('GET', offer.idempotency_key)
+local function accept(kind, offer, values, id, payload, message)
+  local key = record_of(id)
+  call('HSET', key, 'function', kind.name, 'status', 'queued', 'attempt', 0,
+    'accepted_at', now_text, 'trigger', kind.trigger, 'payload', payload,
+    'retries', kind.retries, 'max_attempts', kind.max_attempts, unpack(values))
+  opened[#opened + 1] = now_text
+  opened[#opened + 1] = id
+  if message == '' then
+    if call('DEL', 'eyas:revoked:' .. id) == 1 then
+      call('HSET', key, 'cancel_requested', 1)
+    end
+  elseif offer.delay == '0' then
+    queued[#queued + 1] = message
+  else
+    local due = whole(now + offer.delay)
+    call('HSET', key, 'message', message, 'queue', KEYS[1], 'due_at', due)
+    call('ZADD', 'eyas:delayed', due, id)
+  end
+end
+
+-- The answer to an offer whose invocations are the arguments from `first` to `last`.
+local function answer_to(kind, offer, first, last)
+  if offer.used_key then
+    local used = call('GET', offer.used_key)
     if used then
       local digest, id = string.match(used, '^(%S+) (.*)$')
       return (digest == offer.digest and 'replayed ' or 'conflict ') .. id
     end
   end
-  for _, member in ipairs(offer.members) do
-    if redis.call('EXISTS', member.key) == 1 then
-      if member.message == '' and kind.name ~= 'unknown' then
-        name_function(kind, offer, member.key, member.payload)
+  for i = first, last, MEMBER_VALUES do
+    local key = record_of(ARGV[i])
+    if call('EXISTS', key) == 1 then
+      if ARGV[i + 2] == '' and kind.name ~= 'unknown' then
+        name_function(kind, offer, key, ARGV[i + 1])
       end
       return 'known'
     end
   end
-  if is_full(kind, #offer.members) then
+  local size = (last - first + 1) / MEMBER_VALUES
+  if is_full(kind, size) then
     return 'full'
   end
-  offer.values = record_values(kind, offer)
-  for _, member in ipairs(offer.members) do
-    accept(kind, offer, member)
+  local values = more_values(kind, offer)
+  for i = first, last, MEMBER_VALUES do
+    accept(kind, offer, values, ARGV[i], ARGV[i + 1], ARGV[i + 2])
   end
-  if offer.idempotency_key ~= '' then
-    redis.call('SET', offer.idempotency_key, offer.digest .. ' ' .. offer.members[1].id,
-      'EX', offer.keep_seconds)
+  accepted[kind.name] = (accepted[kind.name] or 0) + size
+  if offer.used_key then
+    call('SET', offer.used_key, offer.digest .. ' ' .. ARGV[first], 'EX', offer.keep_seconds)
   end
-  if offer.asks ~= '' and redis.call('PUBSUB', 'NUMSUB', offer.members[1].key)[2] > 0 then
+  if offer.asks ~= '' and call('PUBSUB', 'NUMSUB', record_of(ARGV[first]))[2] > 0 then
     return 'heard'
   end
   return 'accepted'
@@ -129,37 +123,36 @@ end
 
 local function call_in_parts(command, key, values)
   for i = 1, #values, MOST_VALUES do
-    redis.call(command, key, unpack(values, i, math.min(i + MOST_VALUES - 1, #values)))
+    call(command, key, unpack(values, i, math.min(i + MOST_VALUES - 1, #values)))
   end
 end
 
 local kinds = {}
-for i = 1, tonumber(take()) do
-  kinds[i] = {name = take(), trigger = take(), retries = take(), max_attempts = take(),
-    max_age = take(), most = tonumber(take())}
+local at = 2
+for i = 1, tonumber(ARGV[1]) do
+  kinds[i] = {name = ARGV[at], trigger = ARGV[at + 1], retries = ARGV[at + 2],
+    max_attempts = ARGV[at + 3], max_age = ARGV[at + 4], most = tonumber(ARGV[at + 5])}
+  at = at + 6
 end
 local answers = {}
-while position <= #ARGV do
-  local kind = kinds[tonumber(take())]
-  local size = tonumber(take())
-  local offer = {delay = take(), replay_of = take(), request_id = take(), asks = take(),
-    idempotency_key = take(), members = {}}
-  if offer.idempotency_key ~= '' then
-    offer.keep_seconds = take()
-    offer.digest = take()
+while at <= #ARGV do
+  local kind = kinds[tonumber(ARGV[at])]
+  local offer = {delay = ARGV[at + 2], replay_of = ARGV[at + 3], request_id = ARGV[at + 4],
+    asks = ARGV[at + 5]}
+  local first = at + 7
+  if ARGV[at + 6] ~= '' then
+    offer.used_key, offer.keep_seconds, offer.digest = unpack(ARGV, at + 6, at + 8)
+    first = at + 9
   end
-  for i = 1, size do
-    local id = take()
-    offer.members[i] = {id = id, key = record_of(id), payload = take(), message = take()}
-  end
-  answers[#answers + 1] = answer_to(kind, offer)
+  at = first + ARGV[at + 1] * MEMBER_VALUES
+  answers[#answers + 1] = answer_to(kind, offer, first, at - 1)
 end
 call_in_parts('ZADD', 'eyas:open', opened)
 call_in_parts('LPUSH', KEYS[1], queued)
 for name, number in pairs(accepted) do
-  if redis.call('HINCRBY', counts_of(name), 'accepted', number) == number then
-    redis.call('SADD', 'eyas:functions', name)
+  if call('HINCRBY', counts_of(name), 'accepted', number) == number then
+    call('SADD', 'eyas:functions', name)
   end
-  redis.call('HINCRBY', counts_of(name), 'queued', number)
+  call('HINCRBY', counts_of(name), 'queued', number)
 end
 return answers

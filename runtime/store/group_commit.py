@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import hiredis
 import redis
 from redis.exceptions import NoScriptError
 
@@ -144,7 +145,9 @@ class GroupCommit:
         arguments = (len(step.keys), *step.keys, *step.arguments)
         connection = await self._pool.get_connection()  # type: ignore[no-untyped-call]
         try:
-            await connection.send_command("EVALSHA", _digest(step.script or ""), *arguments)
+            # redis-py would look at each argument first, one by one.
+            packed = hiredis.pack_command(("EVALSHA", _digest(step.script or ""), *arguments))
+            await connection.send_packed_command(packed, check_health=False)
             try:
                 return await connection.read_response()
             except NoScriptError:

@@ -37,6 +37,14 @@ class Request(falcon.asgi.Request):
         self.request_id = ""
         self.noted: Mapping[str, str] = _NOTHING
 
+    def header(self, name: bytes) -> str | None:
+        """Return a header's value, by its name in lower case.
+
+        falcon's own `get_header` takes three times as long, and an invocation asks for ten.
+        """
+        value = self._asgi_headers.get(name)
+        return value.decode("latin-1") if value is not None else None
+
     def whole_body(self) -> bytes | None:
         """Return the body if it came with the request's beginning; None if more is to come."""
         body: bytes = self._body_event.get("body", b"")

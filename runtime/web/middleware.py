@@ -27,7 +27,7 @@ class RequestLog:
         self._log = structlog.get_logger("web").bind()
 
     async def process_request(self, req: Request, resp: falcon.asgi.Response) -> None:
-        given = req.get_header("X-Request-Id")
+        given = req.header(b"x-request-id")
         req.request_id = given if given and _REQUEST_ID.fullmatch(given) else os.urandom(16).hex()
         resp.set_header("X-Request-Id", req.request_id)
 
@@ -65,12 +65,12 @@ class Guard:
     settings: Settings
 
     async def process_request(self, req: Request, resp: falcon.asgi.Response) -> None:
-        host = req.get_header("Host")
+        host = req.header(b"host")
         if guard.foreign_host(host, self.settings.allowed_hosts):
             self._refuse(req, resp, f"this server is not {host!r}: see EYAS_ALLOWED_HOSTS")
             return
-        origin = req.get_header("Origin")
-        fetch_site = req.get_header("Sec-Fetch-Site")
+        origin = req.header(b"origin")
+        fetch_site = req.header(b"sec-fetch-site")
         if origin is None and fetch_site is None:
             return  # no browser, or a page of ours
         if guard.foreign_site(

@@ -59,18 +59,16 @@ def terms_of(req: Request, settings: Settings, *, replay_of: str | None = None) 
     """Read the headers that are about an invocation; raises falcon's 400 for a malformed one."""
     return Terms(
         request_id=req.request_id,
-        trace_parent=req.get_header("traceparent"),
-        delay_seconds=delay_seconds(
-            req.get_header("Eyas-Delay"), longest=settings.max_delay_seconds
-        ),
-        idempotency_key=idempotency_key(req.get_header("Idempotency-Key")),
+        trace_parent=req.header(b"traceparent"),
+        delay_seconds=delay_seconds(req.header(b"eyas-delay"), longest=settings.max_delay_seconds),
+        idempotency_key=idempotency_key(req.header(b"idempotency-key")),
         replay_of=replay_of,
     )
 
 
 def patience_of(req: Request, settings: Settings) -> Patience | None:
     """Return how long the client wants to wait and is allowed to; None if it does not."""
-    seconds = prefer.wait_seconds(req.get_header("Prefer"), longest=settings.max_wait_seconds)
+    seconds = prefer.wait_seconds(req.header(b"prefer"), longest=settings.max_wait_seconds)
     if seconds is None:
         return None
     return Patience(seconds=seconds, until=time.monotonic() + seconds, hung_up=req.hung_up)
