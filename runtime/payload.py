@@ -87,7 +87,8 @@ class PayloadType:
         )
 
     def check(self, raw: bytes) -> None:
-        """Raise what `arguments` raises for a payload."""
+        """Raise what `arguments` raises, and refuse what is nested too deeply to be handled."""
+        json_text.check_nesting(raw)
         if not self.accepts_unknown:
             try:
                 self.decode(raw or b"{}")

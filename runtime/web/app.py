@@ -41,10 +41,13 @@ def create_app(
 
     invoker = Invoker(store=store, commits=commits, watcher=watcher, settings=settings)
     app.add_route("/functions", FunctionList(registry=registry))
-    app.add_route("/functions/{name}", UnknownFunction(registry=registry))
+    unknown = UnknownFunction(registry=registry)
+    app.add_route("/functions/{name}", unknown)
+    app.add_route("/functions/{name}/batch", unknown, suffix="batch")
     for function in registry.values():
         resource = FunctionResource(function=function, invoker=invoker, store=store)
         app.add_route(f"/functions/{function.name}", resource)
+        app.add_route(f"/functions/{function.name}/batch", resource, suffix="batch")
     app.add_route("/invocations/{invocation_id}", InvocationResource(invoker=invoker))
     app.add_route("/invocations/{invocation_id}/replay", Replay(registry=registry, invoker=invoker))
     letters = dead_letters.DeadLetters(store=store, registry=registry, settings=settings)

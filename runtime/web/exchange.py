@@ -14,7 +14,7 @@ from runtime.errors import PayloadTooLargeError
 
 # curl sends the form type unless told otherwise, and boto3 sends none at all.
 _READ_AS_JSON = frozenset({"", "application/json", "application/x-www-form-urlencoded"})
-_NOTHING: Mapping[str, str] = MappingProxyType({})
+_NOTHING: Mapping[str, str | int] = MappingProxyType({})
 _encode = msgspec.json.Encoder().encode
 
 
@@ -35,7 +35,7 @@ class Request(falcon.asgi.Request):
         self._next_event = receive
         self._body_event = first_event
         self.request_id = ""
-        self.noted: Mapping[str, str] = _NOTHING
+        self.noted: Mapping[str, str | int] = _NOTHING
 
     def header(self, name: bytes) -> str | None:
         """Return a header's value, by its name in lower case.
