@@ -71,12 +71,29 @@ class InvalidPayloadError(InvocationError):
         self.problems = tuple(problems)
 
 
-class PayloadTooLargeError(InvocationError):
-    """The payload has more bytes than the limit that applies to it."""
+class InvalidBatchError(InvalidPayloadError):
+    """Payloads of a batch do not fit; `index` is the first one's, and begins their pointers."""
 
-    def __init__(self, limit_bytes: int) -> None:
-        super().__init__(f"the payload is larger than the limit of {limit_bytes} bytes")
+    def __init__(self, function: str, problems: Sequence[PayloadProblem], *, index: int) -> None:
+        super().__init__(function, problems)
+        self.index = index
+
+
+class PayloadTooLargeError(InvocationError):
+    """The payload, or that with an `index` in a batch, has more bytes than its limit."""
+
+    def __init__(self, limit_bytes: int, *, index: int | None = None) -> None:
+        which = "the payload" if index is None else f"payload {index} of the batch"
+        super().__init__(f"{which} is larger than the limit of {limit_bytes} bytes")
         self.limit_bytes = limit_bytes
+
+
+class BatchTooLargeError(InvocationError):
+    """A batch has more payloads than it may have."""
+
+    def __init__(self, count: int, *, limit: int) -> None:
+        super().__init__(f"the batch has {count} payloads, and {limit} is the limit: send several")
+        self.limit = limit
 
 
 class UnknownInvocationError(EyasError):

@@ -47,7 +47,7 @@ class PayloadType:
     parameters: tuple[Parameter, ...]
     accepts_unknown: bool
     takes_all: bool
-    model: Any
+    decode: Callable[[bytes], Any]
 
     @classmethod
     def of(cls, function: str, handler: Callable[..., Any]) -> Self:
@@ -88,8 +88,20 @@ class PayloadType:
             parameters=tuple(parameters),
             accepts_unknown=accepts_unknown,
             takes_all=all(parameter.required for parameter in parameters),
-            model=model,
+            decode=msgspec.json.Decoder(model).decode,
         )
+
+    def check(self, raw: bytes) -> None:
+        """Raise what `arguments` raises, and refuse what is nested too deeply to be handled."""
+        json_text.check_nesting(raw)
+        if not self.accepts_unknown:
+            try:
+                self.decode(raw or b"{}")
+            except (msgspec.MsgspecError, UnicodeError, RecursionError):
+                pass  # the careful way below says what is wrong, and where
+            else:
+                return
+        self.arguments_of(json_text.decode(raw))
 
     def arguments(self, raw: bytes) -> dict[str, Any]:
         """Turn a payload into the handler's keyword arguments, converted to their types.
@@ -99,7 +111,7 @@ class PayloadType:
         """
         if not self.accepts_unknown:
             try:
-                value = msgspec.json.decode(raw or b"{}", type=self.model)
+                value = self.decode(raw or b"{}")
             except (msgspec.MsgspecError, UnicodeError, RecursionError):
                 pass  # the careful way below says what is wrong, and where
             else:

@@ -21,6 +21,8 @@ _HONCHO_DEFAULT_PORT = "5000"
 
 _HIGHEST_PORT = 65535
 _MOST_DIGITS = 1_000_000_000
+# One step of the broker accepts a batch, and nobody else is served meanwhile.
+_LARGEST_BATCH = 10_000
 _LOG_LEVELS = ("debug", "info", "warning", "error")
 
 
@@ -59,6 +61,13 @@ def _redis_url(text: str) -> str:
 def _digits(text: str) -> int:
     number = _positive(text)
     if number > _MOST_DIGITS:
+        raise ValueError
+    return number
+
+
+def _batch(text: str) -> int:
+    number = _positive(text)
+    if number > _LARGEST_BATCH:
         raise ValueError
     return number
 
@@ -238,6 +247,22 @@ FIELDS = (
         meaning="the largest payload of an invocation that is waited for",
     ),
     Field(
+        name="max_batch",
+        variable="EYAS_MAX_BATCH",
+        parse=_batch,
+        default="1000",
+        expected=f"a whole number from 1 to {_LARGEST_BATCH}",
+        meaning="the most payloads of a batch",
+    ),
+    Field(
+        name="max_batch_bytes",
+        variable="EYAS_MAX_BATCH_BYTES",
+        parse=_positive,
+        default="6291456",
+        expected="a whole number of bytes from 1",
+        meaning="the largest batch; each of its payloads is limited by EYAS_MAX_PAYLOAD_BYTES too",
+    ),
+    Field(
         name="max_result_bytes",
         variable="EYAS_MAX_RESULT_BYTES",
         parse=_positive,
@@ -361,6 +386,8 @@ class Settings:
     max_wait_seconds: int
     max_payload_bytes: int
     max_waited_payload_bytes: int
+    max_batch: int
+    max_batch_bytes: int
     max_result_bytes: int
     max_integer_digits: int
     result_ttl_seconds: int

@@ -8,10 +8,12 @@ from runtime.store.client import (
     is_reachable,
     is_unknown_script,
 )
+from runtime.store.group_commit import GroupCommit
 from runtime.store.watcher import Watcher
 
 __all__ = [
     "AsyncStore",
+    "GroupCommit",
     "Store",
     "Watcher",
     "check_server",

@@ -1,66 +1,158 @@
--- Accept an invocation: its record, its message, and its caller's idempotency key, in one step.
+-- Accept invocations: their records, their messages, and their callers' idempotency keys, in one
+-- step. They come in offers, each of which is accepted as a whole, or not at all. Offers of one kind
+-- have in common what is said of the kind.
 --
--- KEYS  1 record   2 queue
--- ARGV  1 id   2 function   3 message, or '' to make only the record, of a message already claimed
---       4 delay in microseconds   5 how many invocations may wait or run at a time, 0 for any number
---       6 key of the idempotency key, or ''   7 seconds to keep that   8 digest of the payload
---       9 seconds until it is too old to run, 0 for never   10... field, value pairs of the record
--- returns {'accepted'}, {'known'} if the id is taken, {'full'},
---         {'replayed', id} or {'conflict', id} for a key that was used with this or another payload
+-- KEYS  1 queue
+-- ARGV  1 number of kinds, and of each: function, trigger, retries, max_attempts,
+--         seconds until it is too old to run or 0 for never,
+--         how many invocations may wait or run at a time or 0 for any number
+--       then of each offer: which kind, from 1; number of invocations; delay in microseconds;
+--         replay_of or ''; request_id or ''; '1' to say whether the first one's channel is heard, or
+--         ''; key of the idempotency key or '', and, only if there is one, seconds to keep it and
+--         digest of the payload
+--         and of each of its invocations: id; payload; message, or '' to make only the record, of
+--         a message already claimed
+-- returns one answer for each offer: 'accepted', or 'heard' if that is to be said and is so;
+--         'known' if an id is taken; 'full'; and for a key that was used with this or another payload
+--         'replayed {id}' or 'conflict {id}'
+
+local MOST_VALUES = 1000  -- that Lua unpacks at a time; its own limit is some 8000
+local MEMBER_VALUES = 3
+
+local call = redis.call
+local now = now_us()
+local now_text = whole(now)
+
+-- What many invocations need once is done once, at the end.
+local opened, queued, accepted = {}, {}, {}
+local open_count
+
+-- What not every record has.
+local function more_values(kind, offer)
+  local values = {}
+  if offer.request_id ~= '' then
+    values = {'request_id', offer.request_id}
+  end
+  if offer.replay_of ~= '' then
+    values[#values + 1] = 'replay_of'
+    values[#values + 1] = offer.replay_of
+  end
+  if kind.max_age ~= '0' then
+    values[#values + 1] = 'expires_at'
+    values[#values + 1] = whole(now + kind.max_age * 1000000)
+  end
+  return values
+end
 
 -- A message that came before its function was redriven: now it is known what it is for.
-local function name_function()
-  local found = redis.call('HMGET', KEYS[1], 'function', 'status', 'trigger', 'attempt')
+local function name_function(kind, offer, key, payload)
+  local found = call('HMGET', key, 'function', 'status', 'trigger', 'attempt')
   if found[1] ~= 'unknown' or found[2] ~= 'queued' or found[3] ~= 'celery' then
     return
   end
-  redis.call('HINCRBY', counts_of('unknown'), 'accepted', -1)
-  redis.call('HINCRBY', counts_of('unknown'), 'queued', -1)
-  count(ARGV[2], nil, 'queued')
-  redis.call('HSET', KEYS[1], 'function', ARGV[2], unpack(ARGV, 10))
-  redis.call('HINCRBY', KEYS[1], 'max_attempts', found[4])
-  if ARGV[9] ~= '0' then
-    redis.call('HSET', KEYS[1], 'expires_at', whole(now_us() + ARGV[9] * 1000000))
+  call('HINCRBY', counts_of('unknown'), 'accepted', -1)
+  call('HINCRBY', counts_of('unknown'), 'queued', -1)
+  count(kind.name, nil, 'queued')
+  call('HSET', key, 'function', kind.name, 'payload', payload, 'retries', kind.retries,
+    'max_attempts', kind.max_attempts + found[4], unpack(more_values(kind, offer)))
+end
+
+local function is_full(kind, more)
+  if kind.most == 0 then
+    return false
+  end
+  open_count = open_count or call('ZCARD', 'eyas:open')
+  return open_count + #opened / 2 + more > kind.most
+end
+
+local function accept(kind, offer, values, id, payload, message)
+  local key = record_of(id)
+  call('HSET', key, 'function', kind.name, 'status', 'queued', 'attempt', 0,
+    'accepted_at', now_text, 'trigger', kind.trigger, 'payload', payload,
+    'retries', kind.retries, 'max_attempts', kind.max_attempts, unpack(values))
+  opened[#opened + 1] = now_text
+  opened[#opened + 1] = id
+  if message == '' then
+    if call('DEL', 'eyas:revoked:' .. id) == 1 then
+      call('HSET', key, 'cancel_requested', 1)
+    end
+  elseif offer.delay == '0' then
+    queued[#queued + 1] = message
+  else
+    local due = whole(now + offer.delay)
+    call('HSET', key, 'message', message, 'queue', KEYS[1], 'due_at', due)
+    call('ZADD', 'eyas:delayed', due, id)
   end
 end
 
-if ARGV[6] ~= '' then
-  local used = redis.call('GET', ARGV[6])
-  if used then
-    local digest, id = string.match(used, '^(%S+) (.*)$')
-    return {digest == ARGV[8] and 'replayed' or 'conflict', id}
+-- The answer to an offer whose invocations are the arguments from `first` to `last`.
+local function answer_to(kind, offer, first, last)
+  if offer.used_key then
+    local used = call('GET', offer.used_key)
+    if used then
+      local digest, id = string.match(used, '^(%S+) (.*)$')
+      return (digest == offer.digest and 'replayed ' or 'conflict ') .. id
+    end
+  end
+  for i = first, last, MEMBER_VALUES do
+    local key = record_of(ARGV[i])
+    if call('EXISTS', key) == 1 then
+      if ARGV[i + 2] == '' and kind.name ~= 'unknown' then
+        name_function(kind, offer, key, ARGV[i + 1])
+      end
+      return 'known'
+    end
+  end
+  local size = (last - first + 1) / MEMBER_VALUES
+  if is_full(kind, size) then
+    return 'full'
+  end
+  local values = more_values(kind, offer)
+  for i = first, last, MEMBER_VALUES do
+    accept(kind, offer, values, ARGV[i], ARGV[i + 1], ARGV[i + 2])
+  end
+  accepted[kind.name] = (accepted[kind.name] or 0) + size
+  if offer.used_key then
+    call('SET', offer.used_key, offer.digest .. ' ' .. ARGV[first], 'EX', offer.keep_seconds)
+  end
+  if offer.asks ~= '' and call('PUBSUB', 'NUMSUB', record_of(ARGV[first]))[2] > 0 then
+    return 'heard'
+  end
+  return 'accepted'
+end
+
+local function call_in_parts(command, key, values)
+  for i = 1, #values, MOST_VALUES do
+    call(command, key, unpack(values, i, math.min(i + MOST_VALUES - 1, #values)))
   end
 end
-if redis.call('EXISTS', KEYS[1]) == 1 then
-  if ARGV[3] == '' and ARGV[2] ~= 'unknown' then
-    name_function()
+
+local kinds = {}
+local at = 2
+for i = 1, tonumber(ARGV[1]) do
+  kinds[i] = {name = ARGV[at], trigger = ARGV[at + 1], retries = ARGV[at + 2],
+    max_attempts = ARGV[at + 3], max_age = ARGV[at + 4], most = tonumber(ARGV[at + 5])}
+  at = at + 6
+end
+local answers = {}
+while at <= #ARGV do
+  local kind = kinds[tonumber(ARGV[at])]
+  local offer = {delay = ARGV[at + 2], replay_of = ARGV[at + 3], request_id = ARGV[at + 4],
+    asks = ARGV[at + 5]}
+  local first = at + 7
+  if ARGV[at + 6] ~= '' then
+    offer.used_key, offer.keep_seconds, offer.digest = unpack(ARGV, at + 6, at + 8)
+    first = at + 9
   end
-  return {'known'}
+  at = first + ARGV[at + 1] * MEMBER_VALUES
+  answers[#answers + 1] = answer_to(kind, offer, first, at - 1)
 end
-local most = tonumber(ARGV[5])
-if most > 0 and redis.call('ZCARD', 'eyas:open') >= most then
-  return {'full'}
-end
-local now = now_us()
-redis.call('HSET', KEYS[1], 'function', ARGV[2], 'status', 'queued', 'attempt', 0,
-  'accepted_at', whole(now), unpack(ARGV, 10))
-if ARGV[9] ~= '0' then
-  redis.call('HSET', KEYS[1], 'expires_at', whole(now + ARGV[9] * 1000000))
-end
-count(ARGV[2], nil, 'queued')
-redis.call('ZADD', 'eyas:open', whole(now), ARGV[1])
-if ARGV[6] ~= '' then
-  redis.call('SET', ARGV[6], ARGV[8] .. ' ' .. ARGV[1], 'EX', ARGV[7])
-end
-if ARGV[3] == '' then
-  if redis.call('DEL', 'eyas:revoked:' .. ARGV[1]) == 1 then
-    redis.call('HSET', KEYS[1], 'cancel_requested', 1)
+call_in_parts('ZADD', 'eyas:open', opened)
+call_in_parts('LPUSH', KEYS[1], queued)
+for name, number in pairs(accepted) do
+  if call('HINCRBY', counts_of(name), 'accepted', number) == number then
+    call('SADD', 'eyas:functions', name)
   end
-elseif ARGV[4] == '0' then
-  redis.call('LPUSH', KEYS[2], ARGV[3])
-else
-  local due = whole(now + ARGV[4])
-  redis.call('HSET', KEYS[1], 'message', ARGV[3], 'queue', KEYS[2], 'due_at', due)
-  redis.call('ZADD', 'eyas:delayed', due, ARGV[1])
+  call('HINCRBY', counts_of(name), 'queued', number)
 end
-return {'accepted'}
+return answers

@@ -6,9 +6,10 @@ every way in which the broker cannot serve becomes `BrokerUnavailableError`.
 """
 
 import contextlib
+import functools
 import time
 from collections.abc import Iterator
-from typing import TypeVar
+from typing import Self, TypeVar
 
 import redis
 import redis.asyncio
@@ -57,15 +58,16 @@ class Store:
             retry=Retry(NoBackoff(), 0),
             maint_notifications_config=_NO_NOTIFICATIONS,
         )
+        # By its digest, and by its text when the broker does not know it.
+        self._script = functools.cache(self._client.register_script)
 
     def run(self, step: Step[T]) -> T:
         """Carry out one step. Raises `BrokerUnavailableError`."""
-        with _translated():
+        with translated():
             if step.script is None:
                 reply = self._client.execute_command(*step.arguments)  # type: ignore[no-untyped-call]
             else:
-                script = self._client.register_script(step.script)
-                reply = script(keys=step.keys, args=step.arguments)
+                reply = self._script(step.script)(keys=step.keys, args=step.arguments)
             return step.parse(reply)
 
     def insist(self, step: Step[T]) -> T:
@@ -96,26 +98,18 @@ class AsyncStore:
     """Carries out steps for many requests at a time. For web."""
 
     def __init__(self, url: str, *, reply_seconds: float = 1.0, connections: int = 64) -> None:
-        self._pool = _Pool.from_url(
-            url,
-            max_connections=connections,
-            timeout=_CONNECT_SECONDS,
-            socket_connect_timeout=_CONNECT_SECONDS,
-            socket_timeout=reply_seconds,
-            retry=AsyncRetry(NoBackoff(), 0),
-            maint_notifications_config=_NO_NOTIFICATIONS,
-        )
+        self._pool = Pool.of(url, reply_seconds=reply_seconds, connections=connections)
         self._client = redis.asyncio.Redis.from_pool(self._pool)
+        self._script = functools.cache(self._client.register_script)
 
     async def run(self, step: Step[T]) -> T:
         """Carry out one step. Raises `BrokerUnavailableError`."""
-        with _translated():
+        with translated():
             try:
                 if step.script is None:
                     reply = await self._client.execute_command(*step.arguments)  # type: ignore[no-untyped-call]
                 else:
-                    script = self._client.register_script(step.script)
-                    reply = await script(keys=step.keys, args=step.arguments)
+                    reply = await self._script(step.script)(keys=step.keys, args=step.arguments)
             except (redis.ConnectionError, redis.TimeoutError):
                 self._pool.distrust_idle()
                 raise
@@ -125,11 +119,24 @@ class AsyncStore:
         await self._client.aclose()
 
 
-class _Pool(redis.asyncio.BlockingConnectionPool):
+class Pool(redis.asyncio.BlockingConnectionPool):
     """Replaces a connection that died while it was idle, instead of sending a step on it.
 
     A step that may have been sent is never sent again: the broker may have carried it out.
     """
+
+    @classmethod
+    def of(cls, url: str, *, reply_seconds: float | None, connections: int) -> Self:
+        """Make a pool; without `reply_seconds`, whoever uses it limits the time itself."""
+        return cls.from_url(
+            url,
+            max_connections=connections,
+            timeout=_CONNECT_SECONDS,
+            socket_connect_timeout=_CONNECT_SECONDS,
+            socket_timeout=reply_seconds,
+            retry=AsyncRetry(NoBackoff(), 0),
+            maint_notifications_config=_NO_NOTIFICATIONS,
+        )
 
     async def ensure_connection(self, connection: AbstractConnection) -> None:
         reader = connection._reader  # noqa: SLF001  there is no public way to ask
@@ -149,7 +156,8 @@ class _Pool(redis.asyncio.BlockingConnectionPool):
 
 
 @contextlib.contextmanager
-def _translated() -> Iterator[None]:
+def translated() -> Iterator[None]:
+    """Raise `BrokerUnavailableError` for every way in which the broker cannot serve."""
     try:
         yield
     except ResponseError as error:

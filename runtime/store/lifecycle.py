@@ -8,25 +8,31 @@ from typing import Any
 
 import msgspec
 
-from runtime.invocation import IdempotencyKey, Invocation, Status
-from runtime.message import QUEUE
+from runtime.invocation import Status
 from runtime.policy import DeadLetterReason
 from runtime.settings import Retention
 from runtime.store import keys
+from runtime.store.accepting import Accepted, Accepting, accept
 from runtime.store.claims import Claim
 from runtime.store.step import Step, microseconds, script
 
+__all__ = [
+    "Accepted",
+    "Accepting",
+    "Cancelling",
+    "Ended",
+    "Started",
+    "ToBeCancelled",
+    "Verdict",
+    "accept",
+    "cancel",
+    "finish",
+    "progress",
+    "retry",
+    "start",
+]
+
 _TO_BE_CANCELLED = 2
-
-
-class Accepting(enum.StrEnum):
-    """What came of `accept`."""
-
-    ACCEPTED = "accepted"
-    KNOWN = "known"
-    FULL = "full"
-    REPLAYED = "replayed"
-    CONFLICT = "conflict"
 
 
 class Verdict(enum.StrEnum):
@@ -50,14 +56,6 @@ class Cancelling(enum.StrEnum):
     RUNNING = "running"
     FINISHED = "finished"
     UNKNOWN = "unknown"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Accepted:
-    """The answer to `accept`; `id` is the first request's, for a key that was used before."""
-
-    outcome: Accepting
-    id: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,40 +83,6 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     started_at_us: int | None
     ended_at_us: int
     request_id: str | None
-
-
-def accept(
-    invocation: Invocation,
-    message: bytes,
-    *,
-    max_open: int = 0,
-    idempotency: IdempotencyKey | None = None,
-) -> Step[Accepted]:
-    """Write the record and queue the message.
-
-    An empty message makes the record only: of a message that is claimed already.
-    """
-    key = keys.idempotency(invocation.function, idempotency.key) if idempotency else ""
-    return Step(
-        script=script("accept", even_if_full=not message),
-        keys=(keys.invocation(invocation.id), QUEUE),
-        arguments=(
-            invocation.id,
-            invocation.function,
-            message,
-            microseconds(invocation.delay_seconds),
-            max_open,
-            key,
-            idempotency.ttl_seconds if idempotency else 0,
-            idempotency.digest if idempotency else "",
-            invocation.max_age_seconds or 0,
-            *_fields(invocation),
-        ),
-        parse=lambda reply: Accepted(
-            outcome=Accepting(reply[0].decode()),
-            id=reply[1].decode() if len(reply) > 1 else invocation.id,
-        ),
-    )
 
 
 def start(
@@ -289,24 +253,6 @@ def cancel(
         ),
         parse=lambda reply: Cancelling(reply.decode()),
     )
-
-
-def _fields(invocation: Invocation) -> list[str | bytes | int]:
-    fields: list[str | bytes | int] = [
-        "trigger",
-        invocation.trigger,
-        "payload",
-        invocation.payload,
-        "retries",
-        invocation.retries,
-        "max_attempts",
-        invocation.retries + 1,
-    ]
-    if invocation.request_id is not None:
-        fields += ["request_id", invocation.request_id]
-    if invocation.replay_of is not None:
-        fields += ["replay_of", invocation.replay_of]
-    return fields
 
 
 def _token() -> str:

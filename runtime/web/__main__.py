@@ -7,7 +7,7 @@ import sys
 import structlog
 
 from runtime import entry, logs
-from runtime.store import AsyncStore, Watcher
+from runtime.store import AsyncStore, GroupCommit, Watcher
 from runtime.web.app import create_app
 from runtime.web.server import AddressInUseError, check_address, serve
 
@@ -24,6 +24,7 @@ def main() -> None:
         registry=registry,
         settings=settings,
         store=AsyncStore(settings.broker_url),
+        commits=GroupCommit(settings.broker_url),
         watcher=Watcher(settings.broker_url),
     )
     structlog.get_logger("web").info("web.listening", url=settings.web_url)

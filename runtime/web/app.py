@@ -7,7 +7,7 @@ import falcon.asgi
 
 from runtime.registry import Registry
 from runtime.settings import Settings
-from runtime.store import AsyncStore, Watcher
+from runtime.store import AsyncStore, GroupCommit, Watcher
 from runtime.web import blog, dead_letters, health, problems
 from runtime.web.exchange import Request
 from runtime.web.functions import FunctionList, FunctionResource, UnknownFunction
@@ -19,13 +19,18 @@ App = falcon.asgi.App[Request, falcon.asgi.Response]
 
 
 def create_app(
-    *, registry: Registry, settings: Settings, store: AsyncStore, watcher: Watcher
+    *,
+    registry: Registry,
+    settings: Settings,
+    store: AsyncStore,
+    commits: GroupCommit,
+    watcher: Watcher,
 ) -> App:
     """Make the application: one route for each function, and those around them."""
     middleware: list[Any] = [
         RequestLog(),
         Guard(settings=settings),
-        Connections(store=store, watcher=watcher),
+        Connections(store=store, commits=commits, watcher=watcher),
     ]
     if settings.allowed_origins:
         everybody = "*" in settings.allowed_origins
@@ -34,12 +39,15 @@ def create_app(
     app = falcon.asgi.App(middleware=middleware, request_type=Request)
     problems.register(app)
 
-    invoker = Invoker(store=store, watcher=watcher, settings=settings)
+    invoker = Invoker(store=store, commits=commits, watcher=watcher, settings=settings)
     app.add_route("/functions", FunctionList(registry=registry))
-    app.add_route("/functions/{name}", UnknownFunction(registry=registry))
+    unknown = UnknownFunction(registry=registry)
+    app.add_route("/functions/{name}", unknown)
+    app.add_route("/functions/{name}/batch", unknown, suffix="batch")
     for function in registry.values():
         resource = FunctionResource(function=function, invoker=invoker, store=store)
         app.add_route(f"/functions/{function.name}", resource)
+        app.add_route(f"/functions/{function.name}/batch", resource, suffix="batch")
     app.add_route("/invocations/{invocation_id}", InvocationResource(invoker=invoker))
     app.add_route("/invocations/{invocation_id}/replay", Replay(registry=registry, invoker=invoker))
     letters = dead_letters.DeadLetters(store=store, registry=registry, settings=settings)

@@ -14,7 +14,7 @@ from runtime import json_text
 from runtime.errors import InvalidPayloadError, PayloadProblem
 from runtime.invocation import Status
 from runtime.registry import Registry
-from runtime.web.exchange import note, read_payload, reply
+from runtime.web.exchange import Request, note, read_payload, reply
 from runtime.web.invoking import Invoker
 from runtime.web.terms import Terms
 
@@ -47,12 +47,12 @@ class Create:
     registry: Registry
     invoker: Invoker
 
-    async def on_post(self, req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
+    async def on_post(self, req: Request, resp: falcon.asgi.Response) -> None:
         function = self.registry.find(_FUNCTION)
         limit_bytes = self.invoker.settings.max_payload_bytes
         body = json_text.decode(await read_payload(req, limit_bytes=limit_bytes))
         payload = json_text.encode({"number": _number(body)})
-        terms = Terms(request_id=req.context.request_id, trace_parent=req.get_header("traceparent"))
+        terms = Terms(request_id=req.request_id, trace_parent=req.header(b"traceparent"))
         accepted = await self.invoker.accept(function, payload, terms=terms)
         note(req, function=function.name, invocation_id=accepted.id)
         reply(resp, 200, {"status": "success", "data": {"task_id": accepted.id}})
@@ -64,9 +64,7 @@ class TaskStatus:
 
     invoker: Invoker
 
-    async def on_get(
-        self, req: falcon.asgi.Request, resp: falcon.asgi.Response, task_id: str
-    ) -> None:
+    async def on_get(self, req: Request, resp: falcon.asgi.Response, task_id: str) -> None:
         record = await self.invoker.read(task_id)
         note(req, function=record.function, invocation_id=record.id)
         result: Any = None

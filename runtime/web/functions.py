@@ -9,6 +9,7 @@ from runtime.function import Function
 from runtime.registry import Registry
 from runtime.store import AsyncStore, records
 from runtime.web.answers import invoke
+from runtime.web.batch import invoke_batch
 from runtime.web.exchange import Request, reply
 from runtime.web.invoking import Invoker
 
@@ -32,7 +33,7 @@ class FunctionList:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FunctionResource:
-    """`GET` and `POST /functions/{name}`, for one function."""
+    """`GET` and `POST /functions/{name}`, and `POST /functions/{name}/batch`, for one function."""
 
     function: Function[..., Any]
     invoker: Invoker
@@ -45,10 +46,13 @@ class FunctionResource:
     async def on_post(self, req: Request, resp: falcon.asgi.Response) -> None:
         await invoke(req, resp, self.function, invoker=self.invoker)
 
+    async def on_post_batch(self, req: Request, resp: falcon.asgi.Response) -> None:
+        await invoke_batch(req, resp, self.function, invoker=self.invoker)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnknownFunction:
-    """`/functions/{name}` of a name that is not registered."""
+    """`/functions/{name}` and `/functions/{name}/batch` of a name that is not registered."""
 
     registry: Registry
 
@@ -56,3 +60,4 @@ class UnknownFunction:
         self.registry.find(name)
 
     on_post = on_get
+    on_post_batch = on_get

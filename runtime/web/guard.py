@@ -5,13 +5,15 @@ site look like this one, but leaves its name in `Host`; an address cannot be reb
 addresses pass.
 """
 
+import functools
 import ipaddress
 from collections.abc import Collection
 
 _CROSS_SITE = "cross-site"
 
 
-def foreign_host(host: str | None, allowed_hosts: Collection[str]) -> bool:
+@functools.lru_cache(maxsize=1000)
+def foreign_host(host: str | None, allowed_hosts: tuple[str, ...]) -> bool:
     """Tell whether a `Host` header names a host that is not ours."""
     if not host or "*" in allowed_hosts:  # HTTP/1.0 has no Host; every browser sends one
         return False

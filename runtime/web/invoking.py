@@ -2,8 +2,11 @@
 
 import asyncio
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from runtime import json_text, message
 from runtime.errors import (
@@ -18,8 +21,9 @@ from runtime.function import Function
 from runtime.invocation import Invocation, Record, Status, is_id, new_id
 from runtime.outcome import FunctionError
 from runtime.settings import Settings
-from runtime.store import AsyncStore, Watcher, lifecycle, records
-from runtime.store.lifecycle import Accepted, Accepting, Cancelling
+from runtime.store import AsyncStore, GroupCommit, Watcher, lifecycle, records
+from runtime.store.accepting import Accepted, Accepting, Offer
+from runtime.store.lifecycle import Cancelling
 from runtime.store.records import Gone
 from runtime.web.terms import Patience, Terms
 
@@ -27,8 +31,7 @@ _READ_AGAIN_SECONDS = 0.2
 _CANCELLED = FunctionError(type="Cancelled", message="cancelled while it waited")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Acceptance:
+class Acceptance(msgspec.Struct, frozen=True, kw_only=True):
     """What came of asking for an invocation.
 
     With `is_replayed` the key was used before, and `id` is the first request's. `record` is the
@@ -50,6 +53,7 @@ class Invoker:
     """Puts invocations into the store and reads their records."""
 
     store: AsyncStore
+    commits: GroupCommit
     watcher: Watcher
     settings: Settings
 
@@ -67,19 +71,31 @@ class Invoker:
         `InvalidPayloadError`, `IdempotencyConflictError`, `ThrottledError`: nothing was enqueued;
         `BrokerUnavailableError`: a broker that stopped answering may have taken it.
         """
-        invocation = _checked(function, payload, terms)
+        function.payload.check(payload)
+        invocation = _invocation(function, payload, terms)
         record = None
         if patience is None:
-            accepted = await self._enqueue(function, invocation, terms)
+            accepted = await self._offer(function, [invocation], terms)
         else:
             async with self.watcher.watch(invocation.id) as changed:
-                accepted = await self._enqueue(function, invocation, terms)
+                accepted = await self._offer(function, [invocation], terms)
                 if accepted.outcome is not Accepting.REPLAYED:
                     record = await self._wait(invocation.id, changed, patience)
         is_replayed = accepted.outcome is Accepting.REPLAYED
         if is_replayed:
             record = await self.read(accepted.id, patience=patience)
         return Acceptance(id=accepted.id, is_replayed=is_replayed, record=record)
+
+    async def accept_batch(
+        self, function: Function[..., Any], payloads: Sequence[bytes], *, terms: Terms
+    ) -> list[str]:
+        """Enqueue payloads that were checked, at least one: all or none. Return their ids in order.
+
+        Raises `ThrottledError`, `BrokerUnavailableError`.
+        """
+        invocations = [_invocation(function, payload, terms) for payload in payloads]
+        await self._offer(function, invocations, terms)
+        return [invocation.id for invocation in invocations]
 
     async def read(self, invocation_id: str, *, patience: Patience | None = None) -> Record:
         """Return a record, waiting for a terminal status while there is patience.
@@ -114,23 +130,28 @@ class Invoker:
             raise ExpiredInvocationError(invocation_id)
         return record, Status.CANCELLED if outcome is Cancelling.CANCELLED else Status.RUNNING
 
-    async def _enqueue(
-        self, function: Function[..., Any], invocation: Invocation, terms: Terms
+    async def _offer(
+        self,
+        function: Function[..., Any],
+        invocations: Sequence[Invocation],
+        terms: Terms,
+        *,
+        asks_whether_heard: bool = False,
     ) -> Accepted:
-        accepted = await self.store.run(
-            lifecycle.accept(
-                invocation,
-                message.encode(invocation, function.payload),
+        accepted = await self.commits.accept(
+            Offer.of(
+                [(each, message.encode(each, function.payload)) for each in invocations],
                 max_open=self.settings.max_open,
                 idempotency=terms.idempotency(
-                    invocation.payload, ttl_seconds=self.settings.idempotency_ttl_seconds
+                    invocations[0].payload, ttl_seconds=self.settings.idempotency_ttl_seconds
                 ),
+                asks_whether_heard=asks_whether_heard,
             )
         )
         if accepted.outcome is Accepting.FULL:
             raise ThrottledError(
-                f"{self.settings.max_open} invocations wait or run, and that is the limit "
-                "(EYAS_MAX_OPEN): try again later"
+                f"{self.settings.max_open} invocations may wait or run (EYAS_MAX_OPEN), "
+                f"and there is no room for {len(invocations)} more: try again later"
             )
         if accepted.outcome is Accepting.CONFLICT:
             raise IdempotencyConflictError(terms.idempotency_key or "")
@@ -174,9 +195,7 @@ class Invoker:
         return record
 
 
-def _checked(function: Function[..., Any], payload: bytes, terms: Terms) -> Invocation:
-    json_text.check_nesting(payload)
-    function.payload.arguments(payload)
+def _invocation(function: Function[..., Any], payload: bytes, terms: Terms) -> Invocation:
     return Invocation(
         id=new_id(),
         function=function.name,

@@ -1,8 +1,8 @@
 """What happens around every request: its id, its log line, and keeping other sites out."""
 
+import os
 import re
 import time
-import uuid
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,10 +10,10 @@ import falcon.asgi
 import structlog
 
 from runtime.settings import Settings
-from runtime.store import AsyncStore, Watcher
+from runtime.store import AsyncStore, GroupCommit, Watcher
 from runtime.web import guard, problems
+from runtime.web.exchange import Request
 
-_log = structlog.get_logger("web")
 _REQUEST_ID = re.compile(r"[!-~]{1,128}")
 _SERVER_ERROR = 500
 # Asked every second or so by whoever waits for a stack to start, or watches it.
@@ -23,38 +23,38 @@ _PROBED = frozenset({"/healthz", "/readyz"})
 class RequestLog:
     """Gives each request an id, and writes one `request.finished` line for it."""
 
-    async def process_request(self, req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
-        given = req.get_header("X-Request-Id")
-        request_id = given if given and _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
-        req.context.request_id = request_id
-        req.context.started = time.perf_counter()
-        req.context.noted = {}
-        resp.set_header("X-Request-Id", request_id)
+    def __init__(self) -> None:
+        self._log = structlog.get_logger("web").bind()
+
+    async def process_request(self, req: Request, resp: falcon.asgi.Response) -> None:
+        given = req.header(b"x-request-id")
+        req.request_id = given if given and _REQUEST_ID.fullmatch(given) else os.urandom(16).hex()
+        resp.set_header("X-Request-Id", req.request_id)
 
     async def process_response(
         self,
-        req: falcon.asgi.Request,
+        req: Request,
         resp: falcon.asgi.Response,
         _resource: Any,
         _succeeded: bool,  # noqa: FBT001  Falcon passes it by position
     ) -> None:
         status = resp.status_code
         if req.uri_template in _PROBED:
-            log = _log.debug
+            log = self._log.debug
         else:
-            log = _log.error if status >= _SERVER_ERROR else _log.info
+            log = self._log.error if status >= _SERVER_ERROR else self._log.info
         log(
             "request.finished",
             method=req.method,
             path=req.path,
             route=req.uri_template,
             status=status,
-            duration_ms=round((time.perf_counter() - req.context.started) * 1000, 3),
+            duration_ms=round((time.perf_counter() - req.started) * 1000, 3),
             request_bytes=req.content_length or 0,
             response_bytes=len(resp.data) if resp.data is not None else 0,
             client=req.remote_addr,
-            request_id=req.context.request_id,
-            **req.context.noted,
+            request_id=req.request_id,
+            **req.noted,
         )
 
 
@@ -64,19 +64,24 @@ class Guard:
 
     settings: Settings
 
-    async def process_request(self, req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
-        host = req.get_header("Host")
+    async def process_request(self, req: Request, resp: falcon.asgi.Response) -> None:
+        host = req.header(b"host")
         if guard.foreign_host(host, self.settings.allowed_hosts):
             self._refuse(req, resp, f"this server is not {host!r}: see EYAS_ALLOWED_HOSTS")
-        elif guard.foreign_site(
-            origin=req.get_header("Origin"),
-            fetch_site=req.get_header("Sec-Fetch-Site"),
+            return
+        origin = req.header(b"origin")
+        fetch_site = req.header(b"sec-fetch-site")
+        if origin is None and fetch_site is None:
+            return  # no browser, or a page of ours
+        if guard.foreign_site(
+            origin=origin,
+            fetch_site=fetch_site,
             host=host,
             allowed_origins=self.settings.allowed_origins,
         ):
-            origin = req.get_header("Origin") or "another site"
+            page = origin or "another site"
             self._refuse(
-                req, resp, f"a page of {origin} may not call this server: see EYAS_ALLOWED_ORIGINS"
+                req, resp, f"a page of {page} may not call this server: see EYAS_ALLOWED_ORIGINS"
             )
 
     @staticmethod
@@ -92,6 +97,7 @@ class Connections:
     """Opens and closes what the process shares between requests (ASGI lifespan)."""
 
     store: AsyncStore
+    commits: GroupCommit
     watcher: Watcher
 
     async def process_startup(self, _scope: dict[str, Any], _event: dict[str, Any]) -> None:
@@ -99,4 +105,5 @@ class Connections:
 
     async def process_shutdown(self, _scope: dict[str, Any], _event: dict[str, Any]) -> None:
         await self.watcher.close()
+        await self.commits.close()
         await self.store.close()

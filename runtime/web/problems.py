@@ -8,11 +8,13 @@ import falcon.asgi
 import msgspec
 
 from runtime.errors import (
+    BatchTooLargeError,
     BrokerUnavailableError,
     ConflictError,
     ExpiredInvocationError,
     EyasError,
     IdempotencyConflictError,
+    InvalidBatchError,
     InvalidPayloadError,
     MalformedJSONError,
     PayloadTooLargeError,
@@ -41,6 +43,8 @@ _PROBLEMS: dict[type[EyasError], _Problem] = {
     ConflictError: _Problem(409, "invocation-finished", "The invocation is finished"),
     ExpiredInvocationError: _Problem(410, "expired-invocation", "The record is not kept any more"),
     PayloadTooLargeError: _Problem(413, "payload-too-large", "The payload is too large"),
+    BatchTooLargeError: _Problem(413, "batch-too-large", "The batch has too many payloads"),
+    InvalidBatchError: _Problem(422, "invalid-payload", "A payload does not fit the function"),
     InvalidPayloadError: _Problem(422, "invalid-payload", "The payload does not fit the function"),
     IdempotencyConflictError: _Problem(
         422, "idempotency-conflict", "The key was used with another payload"
@@ -107,7 +111,11 @@ def _members(error: EyasError) -> dict[str, Any]:
         case MalformedJSONError():
             return {"line": error.line, "column": error.column}
         case InvalidPayloadError():
-            return {"errors": [{"pointer": p.pointer, "detail": p.detail} for p in error.problems]}
+            errors = [{"pointer": p.pointer, "detail": p.detail} for p in error.problems]
+            index = {"index": error.index} if isinstance(error, InvalidBatchError) else {}
+            return {"errors": errors, **index}
+        case BatchTooLargeError():
+            return {"limit": error.limit}
         case PayloadTooLargeError():
             return {"limit_bytes": error.limit_bytes}
         case _:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import falcon
-import falcon.asgi
 import msgspec
 
 from runtime import json_text
@@ -24,8 +23,7 @@ _LONGEST_KEY = 255  # characters
 _DELAY = re.compile(r"[0-9]{1,12}(?:\.[0-9]{1,9})?")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Terms:
+class Terms(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that a request says about an invocation besides function and payload.
 
     `replay_of` is the id of the invocation that this one repeats.
@@ -57,24 +55,20 @@ class Patience:
     hung_up: Callable[[], Coroutine[Any, Any, None]]
 
 
-def terms_of(
-    req: falcon.asgi.Request, settings: Settings, *, replay_of: str | None = None
-) -> Terms:
+def terms_of(req: Request, settings: Settings, *, replay_of: str | None = None) -> Terms:
     """Read the headers that are about an invocation; raises falcon's 400 for a malformed one."""
     return Terms(
-        request_id=req.context.request_id,
-        trace_parent=req.get_header("traceparent"),
-        delay_seconds=delay_seconds(
-            req.get_header("Eyas-Delay"), longest=settings.max_delay_seconds
-        ),
-        idempotency_key=idempotency_key(req.get_header("Idempotency-Key")),
+        request_id=req.request_id,
+        trace_parent=req.header(b"traceparent"),
+        delay_seconds=delay_seconds(req.header(b"eyas-delay"), longest=settings.max_delay_seconds),
+        idempotency_key=idempotency_key(req.header(b"idempotency-key")),
         replay_of=replay_of,
     )
 
 
 def patience_of(req: Request, settings: Settings) -> Patience | None:
     """Return how long the client wants to wait and is allowed to; None if it does not."""
-    seconds = prefer.wait_seconds(req.get_header("Prefer"), longest=settings.max_wait_seconds)
+    seconds = prefer.wait_seconds(req.header(b"prefer"), longest=settings.max_wait_seconds)
     if seconds is None:
         return None
     return Patience(seconds=seconds, until=time.monotonic() + seconds, hung_up=req.hung_up)

@@ -105,6 +105,9 @@ def _web_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     folder = tmp_path_factory.mktemp("web_functions")
     (folder / "all.py").write_text(MODULE)
     environment = {
+        "EYAS_MAX_BATCH": "25",
+        "EYAS_MAX_BATCH_BYTES": "150000",
+        "EYAS_MAX_PAYLOAD_BYTES": "100000",
         "EYAS_MAX_DELAY_SECONDS": "1000",
         "EYAS_MAX_OPEN": "30",
         "EYAS_MAX_WAIT_SECONDS": "4",

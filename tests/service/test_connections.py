@@ -43,10 +43,17 @@ def accept(stack: Stack) -> Response:
 
 
 def accept_together(stack: Stack, count: int) -> Counter[int]:
-    """Send POSTs so that each needs its own connection to the broker; count the statuses."""
+    """Send POSTs while the broker takes no writes, so that all wait for it; count the statuses."""
     with redis.Redis.from_url(stack.redis_url) as admin, ThreadPoolExecutor(count) as pool:
         admin.client_pause(400, all=False)  # writes only: it connects and reads
         return Counter(answer.status for answer in pool.map(accept, [stack] * count))
+
+
+def read_together(stack: Stack, path: str, count: int) -> Counter[int]:
+    """Send GETs so that each needs its own connection to the broker; count the statuses."""
+    with redis.Redis.from_url(stack.redis_url) as admin, ThreadPoolExecutor(count) as pool:
+        admin.client_pause(400, all=True)
+        return Counter(answer.status for answer in pool.map(stack.request, [path] * count))
 
 
 def restart_broker(stack: Stack) -> None:
@@ -70,6 +77,7 @@ def test_once_one_request_is_served_all_are(
 ) -> None:
     path = f"/invocations/{accept(stack).body['id']}"
     assert accept_together(stack, 50) == {202: 50}
+    assert read_together(stack, path, 50) == {200: 50}
     with redis.Redis.from_url(stack.redis_url) as admin:
         assert len(admin.client_list(_type="normal")) >= 32
 

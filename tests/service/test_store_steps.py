@@ -3,11 +3,11 @@
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from typing import Any
 
 import pytest
 import redis
+from msgspec.structs import replace
 
 from runtime.invocation import IdempotencyKey, Invocation, Record, Status
 from runtime.message import TRIGGER_HEADER, encode, id_in

@@ -10,7 +10,7 @@ from falcon.inspect import inspect_routes
 
 from runtime.registry import Registry
 from runtime.settings import Settings
-from runtime.store import AsyncStore, Watcher
+from runtime.store import AsyncStore, GroupCommit, Watcher
 from runtime.web.app import create_app
 
 ROOT = Path(__file__).parents[2]
@@ -134,6 +134,7 @@ def test_every_route_is_documented_with_its_methods() -> None:
         registry=Registry(),
         settings=Settings.from_environment({}),
         store=AsyncStore(nowhere),
+        commits=GroupCommit(nowhere),
         watcher=Watcher(nowhere),
     )
     routes = {

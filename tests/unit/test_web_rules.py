@@ -52,8 +52,8 @@ def test_wait_preferences(header: str | None, expected: int | None) -> None:
     ],
 )
 def test_hosts(host: str | None, foreign: bool) -> None:
-    assert guard.foreign_host(host, {"mine.example"}) is foreign
-    assert guard.foreign_host(host, {"*"}) is False
+    assert guard.foreign_host(host, ("mine.example",)) is foreign
+    assert guard.foreign_host(host, ("*",)) is False
 
 
 @pytest.mark.parametrize(
