@@ -1,0 +1,25 @@
+"""`python -m loadtests.bench`: compare, print the table, and judge."""
+
+import signal
+import sys
+from types import FrameType
+
+from loadtests.bench.groups import accept, drain
+from loadtests.bench.options import parse
+from loadtests.bench.run import run
+
+_GROUPS = {
+    "accept": accept.measure,
+    "drain": drain.measure,
+}
+_QUICK = ("accept", "drain")
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    # As Ctrl-C does: processes are stopped on the way out.
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, _interrupt)
+    sys.exit(run(parse(sys.argv[1:], [*_GROUPS], _QUICK), _GROUPS))
