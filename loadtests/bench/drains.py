@@ -9,17 +9,22 @@ import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from loadtests import contract
 from loadtests.bench import bare_loop, broker
 from loadtests.bench.eyas import NUMBER, WITHOUT_WORKER, Eyas
-from loadtests.bench.processes import PROJECT, BrokenError, Processes, python
+from loadtests.bench.load import HOST
+from loadtests.bench.processes import (
+    PEERS,
+    PROJECT,
+    BrokenError,
+    Processes,
+    program,
+    python,
+)
 from loadtests.bench.spread import marked_rate
 
-BENCH = ".venv-bench"
-REDIS5 = ".venv-bench-redis5"
 _PEERS = "loadtests.bench.peers"
 _POLL_SECONDS = 0.02
 _DRAIN_SECONDS = 180.0
@@ -55,7 +60,7 @@ class Drain:
     finished: Callable[[Any, int], int]
     first_total: int
     times: int = 1
-    environment: str | None = BENCH
+    environment: str | None = PEERS
 
     def measure(self, total: int) -> float:
         """Return fib(10) finished per second. Raises `BrokenError`."""
@@ -64,18 +69,17 @@ class Drain:
             variables = {"BENCH_BROKER_PORT": str(port)}
             ids = self._ask(variables, "enqueue", str(total), str(NUMBER))
             for number in range(self.times):
-                processes.start(f"worker{number}", self._command(), variables)
+                processes.start(f"worker{number}", self._command(port), variables)
             with broker.client(port) as asking:
                 rate = watch(processes, lambda: self.finished(asking, total), total)
             if self._ask(variables, "results", given=ids) != [_right()] * len(ids):
                 raise BrokenError("wrong results")
             return rate
 
-    def _command(self) -> list[str | Path]:
-        module = f"{_PEERS}.with_{self.module}"
-        program = python(self.environment)
-        first, *rest = (part.format(module=module) for part in self.command)
-        return [program, "-m", first, *rest]
+    def _command(self, port: int) -> list[str]:
+        names = {"module": f"{_PEERS}.with_{self.module}", "url": f"redis://{HOST}:{port}/0"}
+        name, *arguments = (part.format(**names) for part in self.command)
+        return [str(program(name, self.environment)), *arguments]
 
     def _ask(
         self, variables: dict[str, str], *arguments: str, given: list[str] | None = None
@@ -143,17 +147,3 @@ def watch(processes: Processes, finished: Callable[[], int], total: int) -> floa
 
 def _right() -> list[int]:
     return contract.fibonacci_numbers(NUMBER)
-
-
-def _celery(asking: Any, total: int) -> int:
-    return total - int(asking.llen("celery")) - int(asking.hlen("unacked"))
-
-
-CELERY = Drain(
-    name="stock Celery prefork, acks_late",
-    module="celery",
-    command=("celery", "--app={module}", "worker", "--concurrency=2", "--loglevel=WARNING"),
-    finished=_celery,
-    first_total=2000,
-    environment=None,
-)

@@ -17,6 +17,8 @@ from typing import Any, Self
 import psutil
 
 PROJECT = Path(__file__).parents[2]
+# Environments of the peers; some of them need an older redis-py than the others do.
+PEERS, PEERS_REDIS5 = ".venv-bench", ".venv-bench-redis5"
 _STOP_SECONDS = 15.0
 _START_SECONDS = 40.0
 _POLL_SECONDS = 0.01
@@ -133,7 +135,12 @@ def free_ports(count: int) -> list[int]:
 
 
 def python(environment: str | None = None) -> Path:
-    """Return the Python of an environment beside this project, or the one that runs this."""
+    """Return the Python of an environment in this project's folder, or the one that runs this."""
+    return Path(sys.executable) if environment is None else program("python", environment)
+
+
+def program(name: str, environment: str | None = None) -> Path:
+    """Return a program of an environment in this project's folder, or of the one this runs in."""
     if environment is None:
-        return Path(sys.executable)
-    return PROJECT / environment / "bin" / "python"
+        return Path(sys.executable).parent / name
+    return PROJECT / environment / "bin" / name

@@ -6,9 +6,9 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
-from loadtests.bench import drains, table
+from loadtests.bench import table
 from loadtests.bench.outcome import Outcome
-from loadtests.bench.processes import PROJECT, python
+from loadtests.bench.processes import PEERS, PROJECT, python
 
 _BEGIN, _END = "<!-- generated: begin -->", "<!-- generated: end -->"
 _PAGE = PROJECT / "docs" / "benchmarks.md"
@@ -51,9 +51,9 @@ def between_markers(page: str, text: str) -> str:
 
 
 def _plot(folder: Path, say: Callable[[str], None]) -> list[Path]:
-    program = python(drains.BENCH)
+    program = python(PEERS)
     if not program.exists():
-        say(f"no plots: they need the environment {drains.BENCH} (make bench)")
+        say(f"no plots: they need the environment {PEERS} (make bench)")
         return []
     subprocess.run(
         [program, "-m", "loadtests.bench.plots", folder / "results.json", folder],

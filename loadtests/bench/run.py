@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
-from loadtests.bench import drains, machine, report, table
+from loadtests.bench import machine, report, table
 from loadtests.bench.load import LoadError
 from loadtests.bench.options import Options
 from loadtests.bench.outcome import Bench, Outcome
-from loadtests.bench.processes import BrokenError
+from loadtests.bench.processes import PEERS, PEERS_REDIS5, BrokenError
 
 Measure = Callable[[Bench], Outcome]
 _PASSED, _FAILED, _NOTHING = 0, 1, 2
@@ -26,7 +26,7 @@ def run(options: Options, groups: Mapping[str, Measure]) -> int:
         kept = json.loads(file.read_text(encoding="utf-8"))["groups"]
     outcomes = {name: Outcome.from_json(value) for name, value in kept.items()}
     facts = machine.describe()
-    versions = machine.versions([drains.BENCH, drains.REDIS5])
+    versions = machine.versions([PEERS, PEERS_REDIS5])
     _say(f"{table.facts(facts, versions)}\n")
     is_interrupted = False
     for name in options.only:
@@ -49,9 +49,8 @@ def run(options: Options, groups: Mapping[str, Measure]) -> int:
     if not ordered:
         return _NOTHING
     findings = [finding for outcome in ordered.values() for finding in outcome.findings]
-    _say(
-        f"\n{table.figures(ordered)}\n\n{table.rows(findings, only_found=options.is_quick)}\n\n{file}"
-    )
+    rows = table.rows(findings, only_found=options.is_quick)
+    _say(f"\n{table.figures(ordered)}\n\n{rows}\n\n{file}")
     if not options.is_quick and not is_interrupted:
         report.write(options.report, publishes=options.publishes, say=_say)
     is_broken = is_interrupted or any(outcome.broken for outcome in ordered.values())

@@ -4,10 +4,10 @@ from collections.abc import Callable
 from functools import partial
 
 from loadtests import contract
-from loadtests.bench import http, load, wire
+from loadtests.bench import http, load, webs, wire
 from loadtests.bench.eyas import BATCH, WITHOUT_WORKER, Eyas
 from loadtests.bench.load import Plan
-from loadtests.bench.outcome import Bench, Outcome
+from loadtests.bench.outcome import Bench, Outcome, best_of
 from loadtests.bench.processes import Processes, free_ports, python
 from loadtests.bench.rounds import interleave
 
@@ -26,6 +26,11 @@ def measure(bench: Bench) -> Outcome:
     results = interleave(sides, rounds=bench.rounds, unit="/s", say=bench.say)
     outcome.sides = [*results.values()]
     outcome.compare("accept_bare", results[EYAS], results[_BARE])
+    if not bench.is_quick:
+        outcome.compare("accept_blog", results[EYAS], results[webs.BLOG.name])
+        best = best_of([results[peer.name] for peer in webs.FASTAPI])
+        if best is not None:
+            outcome.compare("accept_best", results[EYAS], best)
     if has_batches:
         outcome.compare("batch", results[_BATCHES], results[EYAS])
     else:
@@ -34,11 +39,15 @@ def measure(bench: Bench) -> Outcome:
 
 
 def _sides(bench: Bench) -> dict[str, Callable[[], float]]:
-    return {
+    sides: dict[str, Callable[[], float]] = {
         EYAS: partial(_single, bench),
         _BATCHES: partial(_batches, bench),
         _BARE: partial(_bare, bench),
     }
+    if not bench.is_quick:
+        for peer in (webs.BLOG, *webs.FASTAPI):
+            sides[peer.name] = partial(peer.measure, bench.seconds)
+    return sides
 
 
 def _single(bench: Bench) -> float:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from loadtests.bench import drains
+from loadtests.bench import drains, workers
 from loadtests.bench.drains import Sized
 from loadtests.bench.outcome import Bench, Outcome, best_of
 from loadtests.bench.rounds import interleave
@@ -16,7 +16,7 @@ def measure(bench: Bench) -> Outcome:
     sides = _sides(bench)
     results = interleave(sides, rounds=bench.rounds, unit="finished/s", say=bench.say)
     outcome = Outcome(sides=[*results.values()])
-    outcome.compare("drain_celery", results[_EYAS], results[drains.CELERY.name])
+    outcome.compare("drain_celery", results[_EYAS], results[workers.CELERY.name])
     if not bench.is_quick:
         outcome.compare("drain_bare", results[_EYAS], results[_BARE])
         best = best_of([results[name] for name in sides if name not in {_EYAS, _BARE}])
@@ -28,8 +28,10 @@ def measure(bench: Bench) -> Outcome:
 def _sides(bench: Bench) -> dict[str, Callable[[], float]]:
     sides: dict[str, Callable[[], float]] = {
         _EYAS: Sized(drain=drains.stack, total=_FIRST_TOTAL),
-        drains.CELERY.name: Sized(drain=drains.CELERY.measure, total=drains.CELERY.first_total),
+        workers.CELERY.name: Sized(drain=workers.CELERY.measure, total=workers.CELERY.first_total),
     }
     if not bench.is_quick:
         sides[_BARE] = Sized(drain=drains.bare, total=_FIRST_BARE_TOTAL)
+        for peer in workers.OTHERS:
+            sides[peer.name] = Sized(drain=peer.measure, total=peer.first_total)
     return sides
