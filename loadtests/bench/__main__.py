@@ -4,13 +4,30 @@ import signal
 import sys
 from types import FrameType
 
-from loadtests.bench.groups import accept, drain
+from loadtests.bench.groups import (
+    accept,
+    concurrency,
+    deep,
+    drain,
+    idle,
+    soak,
+    starting,
+    waited,
+    waiting,
+)
 from loadtests.bench.options import parse
 from loadtests.bench.run import run
 
 _GROUPS = {
     "accept": accept.measure,
     "drain": drain.measure,
+    "wait": waited.measure,
+    "depth": deep.measure,
+    "concurrency": concurrency.measure,
+    "waiting": waiting.measure,
+    "idle": idle.measure,
+    "start": starting.measure,
+    "soak": soak.measure,
 }
 _QUICK = ("accept", "drain")
 

@@ -113,6 +113,15 @@ def stack(total: int) -> float:
         return rate
 
 
+def more_of(eyas: Eyas, total: int) -> float:
+    """Return what a worker of a running stack finishes per second, of a queue that holds more."""
+    before = eyas.finished()
+    eyas.start("worker")
+    rate = watch(eyas.running, lambda: eyas.finished() - before, total)
+    eyas.running.stop("worker")
+    return rate
+
+
 def bare(total: int) -> float:
     """Return what the bare loop finishes per second."""
     with Processes() as processes:

@@ -23,7 +23,6 @@ WITHOUT_WORKER = ("broker", "web", "scheduler")
 BATCH = 100
 NUMBER = 10
 _LINE = re.compile(r'^(?P<name>\w+): (?:PATH="[^"]*" )?exec (?P<command>.+)$')
-_OK = 200
 _ABSENT = (404, 405)
 _CHECKS = 20
 _FILL_CONNECTIONS = 32
@@ -93,7 +92,7 @@ class Eyas:
         """Return when what was started serves: without a worker, when web reaches the broker."""
         path = "/readyz" if "worker" in self.running.running else contract.PATH
         self.running.wait_for(
-            lambda: http.ask(self.port, path).status == _OK, "the stack to be ready"
+            lambda: http.ask(self.port, path).status == http.OK, "the stack to be ready"
         )
 
     def request(self, *, headers: Mapping[str, str] | None = None, number: int = NUMBER) -> bytes:

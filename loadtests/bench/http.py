@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from loadtests.bench.load import HOST
 
+OK = 200
 _SECONDS = 60.0
 
 

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -76,18 +76,39 @@ class Processes:
         self.running[name] = process
         return process.pid
 
-    def stop(self, name: str, how: signal.Signals = signal.SIGTERM) -> None:
+    def stop(self, name: str) -> None:
         """Stop a process and whatever it started."""
         process = self.running.pop(name)
         family = family_of(process.pid)
         if process.poll() is None:
-            process.send_signal(how)
+            process.terminate()
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(_STOP_SECONDS)
         for one in family:
             with contextlib.suppress(psutil.NoSuchProcess):
                 one.kill()
         process.wait()
+
+    def interrupt(self, name: str) -> None:
+        """Interrupt the process group of a process, as a terminal does, and wait for its end."""
+        process = self.running[name]
+        os.killpg(process.pid, signal.SIGINT)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(_STOP_SECONDS)
+        self.stop(name)
+
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """Let none of them run meanwhile, so that nothing takes from what else is measured."""
+        everyone = [one for process in self.running.values() for one in family_of(process.pid)]
+        for one in everyone:
+            one.suspend()
+        try:
+            yield
+        finally:
+            for one in everyone:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    one.resume()
 
     def pids(self, name: str) -> list[int]:
         """Return the ids of a process and of whatever it started."""

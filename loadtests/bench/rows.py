@@ -144,7 +144,7 @@ ROWS = (
     ),
     Row(
         key="soak",
-        what="accepting and draining at the same time: accepted/s in the last quarter ÷ the first",
+        what="accepting and draining at the same time: rates, latency percentiles, memory",
         judged=Limit.REPORT,
     ),
 )

@@ -10,7 +10,7 @@ from loadtests.bench.load import Measured, Plan
 from loadtests.bench.processes import PEERS, PEERS_REDIS5, BrokenError, Processes, free_ports
 from loadtests.bench.processes import program as program_of
 
-_OK, _ACCEPTED = 200, 202
+_ACCEPTED = 202
 _MODULES = "loadtests.bench.peers"
 
 
@@ -50,7 +50,7 @@ class Web:
             [program_of(program, self.environment), *arguments],
             {"BENCH_BROKER_PORT": str(broker_port), **self.variables},
         )
-        processes.wait_for(lambda: http.ask(port, "/ping").status == _OK, self.name)
+        processes.wait_for(lambda: http.ask(port, "/ping").status == http.OK, self.name)
         request = wire.request(
             "POST",
             self.path,
@@ -81,7 +81,7 @@ BLOG = Web(
     command=("gunicorn", f"{_MODULES}.blog:app", "--bind=127.0.0.1:{port}", "--workers=1"),
     queued=("LLEN", "celery"),
     path="/create",
-    status=_OK,
+    status=http.OK,
 )
 FASTAPI = (
     _fastapi("celery", ("LLEN", "celery")),

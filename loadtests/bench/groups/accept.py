@@ -12,7 +12,6 @@ from loadtests.bench.processes import Processes, free_ports, python
 from loadtests.bench.rounds import interleave
 
 EYAS, _BATCHES, _BARE = "Eyas", "Eyas, batch route", "bare Falcon, GET /ping"
-_OK = 200
 
 
 def measure(bench: Bench) -> Outcome:
@@ -68,9 +67,11 @@ def _bare(bench: Bench) -> float:
     with Processes() as processes:
         (port,) = free_ports(1)
         processes.start("bare", [python(), "-m", "loadtests.bench.bare", str(port)])
-        processes.wait_for(lambda: http.ask(port, "/ping").status == _OK, "the bare application")
+        processes.wait_for(
+            lambda: http.ask(port, "/ping").status == http.OK, "the bare application"
+        )
         request = wire.request("GET", "/ping", host=f"{load.HOST}:{port}")
-        return load.run(_plan(bench, port, request)).rate(_OK)
+        return load.run(_plan(bench, port, request)).rate(http.OK)
 
 
 def _plan(bench: Bench, port: int, request: bytes) -> Plan:
