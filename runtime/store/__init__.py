@@ -8,11 +8,13 @@ from runtime.store.client import (
     is_reachable,
     is_unknown_script,
 )
+from runtime.store.courier import Courier
 from runtime.store.group_commit import GroupCommit
 from runtime.store.watcher import Watcher
 
 __all__ = [
     "AsyncStore",
+    "Courier",
     "GroupCommit",
     "Store",
     "Watcher",

@@ -47,17 +47,22 @@ _UNABLE = ("OOM", "READONLY", "LOADING", "MISCONF", "NOAUTH", "WRONGPASS", "NOPE
 _UNABLE_ERRORS = (OutOfMemoryError, ReadOnlyError)
 
 
+def connection_pool(url: str, *, reply_seconds: float) -> redis.ConnectionPool:
+    """Make a pool of connections that try a thing once, within these seconds."""
+    return redis.ConnectionPool.from_url(
+        url,
+        socket_connect_timeout=_CONNECT_SECONDS,
+        socket_timeout=reply_seconds,
+        retry=Retry(NoBackoff(), 0),
+        maint_notifications_config=_NO_NOTIFICATIONS,
+    )
+
+
 class Store:
     """Carries out steps and waits for each answer. For workers and the command line."""
 
     def __init__(self, url: str, *, reply_seconds: float = 5.0) -> None:
-        self._client = redis.Redis.from_url(
-            url,
-            socket_connect_timeout=_CONNECT_SECONDS,
-            socket_timeout=reply_seconds,
-            retry=Retry(NoBackoff(), 0),
-            maint_notifications_config=_NO_NOTIFICATIONS,
-        )
+        self._client = redis.Redis.from_pool(connection_pool(url, reply_seconds=reply_seconds))
         # By its digest, and by its text when the broker does not know it.
         self._script = functools.cache(self._client.register_script)
 

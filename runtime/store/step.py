@@ -31,6 +31,13 @@ class Step(Generic[T_co]):
     keys: tuple[str, ...] = ()
     arguments: tuple[Any, ...] = ()
 
+    @property
+    def command(self) -> tuple[Any, ...]:
+        """What is sent: of a script only its digest, which the broker may not know yet."""
+        if self.script is None:
+            return self.arguments
+        return ("EVALSHA", digest(self.script), len(self.keys), *self.keys, *self.arguments)
+
 
 @cache
 def script(name: str, *, even_if_full: bool = False) -> str:

@@ -134,7 +134,7 @@ def _dispatcher(app: EyasCelery, registry: Registry) -> Dispatcher:
         ),
         settling=Settling(
             worker=app.eyas_worker,
-            debts=Debts(store=store),
+            debts=Debts(store=store, url=settings.broker_url),
             settings=settings,
             celery_result=celery_result,
             audience=app.eyas_audience,

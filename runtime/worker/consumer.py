@@ -9,6 +9,7 @@ import structlog
 from celery.worker import state
 from celery.worker.consumer import Consumer as CeleryConsumer
 
+from runtime import logs
 from runtime.errors import BrokerUnavailableError
 from runtime.policy import DeadLetterReason
 from runtime.store import claims
@@ -42,6 +43,8 @@ class Consumer(CeleryConsumer):  # type: ignore[misc]
         is_waiting = False
         while not self._has_renewed_lease():
             if not is_waiting:
+                # No event loop runs until it is back.
+                logs.write_at_once()
                 _log.warning("worker.waiting", waiting_for="the broker")
             is_waiting = True
             state.maybe_shutdown()

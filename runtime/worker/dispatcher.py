@@ -11,6 +11,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Protocol
 
 import msgspec
@@ -26,6 +27,7 @@ from runtime.settings import Settings
 from runtime.store import Store, claims, lifecycle
 from runtime.store.claims import Ticket
 from runtime.store.lifecycle import Started, Verdict
+from runtime.worker.debts import Ear
 from runtime.worker.executor.child import Executor
 from runtime.worker.executor.job import Job, Outcome, Report
 from runtime.worker.executor.work import Work
@@ -43,14 +45,11 @@ _HELD_BACK_SECONDS = 0.5
 _WIDEST_WINDOW = 128
 
 
-class Loop(Protocol):
-    """An event loop: calls `read` when an executor says something, and `watch` while it shall."""
+class Loop(Ear, Protocol):
+    """An event loop."""
 
-    def listen(self, executor: Executor[Attempt]) -> None:
-        """Listen to an executor from now on."""
-
-    def forget(self, executor: Executor[Attempt]) -> None:
-        """Listen to it no more."""
+    def settle_soon(self) -> None:
+        """Call `settle` when this turn is over."""
 
     def watch_soon(self) -> None:
         """Call `watch` in a moment, and again and again while the dispatcher is busy."""
@@ -101,6 +100,20 @@ class Dispatcher:
         for _ in range(self.settings.workers):
             self._fork(self._lanes["serial"])
 
+    def attach(self, loop: Loop) -> None:
+        """Be called by an event loop from now on."""
+        self.loop = loop
+        for executor in self.executors:
+            self._listen(executor)
+        self.settling.debts.pay_through(loop)
+        loop.watch_soon()
+
+    def detach(self) -> None:
+        """Do without one: it has stopped."""
+        if self.loop is not None:
+            self.loop = None
+            self.settling.debts.pay_through(None)
+
     @property
     def executors(self) -> list[Executor[Attempt]]:
         return [one for lane in self._lanes.values() for one in lane.executors]
@@ -123,7 +136,7 @@ class Dispatcher:
 
     def room(self) -> int:
         """How many messages more the worker should claim."""
-        if self.is_stopping or self.settling.debts:
+        if self.is_stopping or self.settling.is_behind:
             return 0
         is_stuck = all(
             one.handed and next(iter(one.handed.values())).is_long
@@ -263,6 +276,7 @@ class Dispatcher:
 
     def wait(self, seconds: float) -> None:
         """Do all this for some time where there is no event loop."""
+        self.detach()
         until = time.monotonic() + seconds
         while (left := until - time.monotonic()) > 0:
             readable, _, _ = select.select(
@@ -279,10 +293,13 @@ class Dispatcher:
                 return
 
     def close(self) -> None:
-        """End all executors at once."""
+        """End all executors at once; what they run is given back."""
+        self.detach()
+        self.is_stopping = True
+        now = time.monotonic()
         for executor in self.executors:
-            executor.close()
-        self._lanes = {}
+            self._replace(executor, now)
+        self.settling.flush()
 
     # Handing out.
 
@@ -497,7 +514,7 @@ class Dispatcher:
                 invocation_ids=[one.ticket.id for one in left[:10]],
             )
         if self.loop is not None:
-            self.loop.forget(executor)
+            self.loop.forget(executor.answers.fileno())
         executor.close()
         lane.executors.remove(executor)
         if not lane.is_shared and not self.is_stopping:
@@ -529,8 +546,16 @@ class Dispatcher:
             self.work, is_shared=lane.is_shared, at_start=self.at_start, others=self.executors
         )
         lane.executors.append(executor)
+        self._listen(executor)
+
+    def _listen(self, executor: Executor[Attempt]) -> None:
         if self.loop is not None:
-            self.loop.listen(executor)
+            self.loop.hear(executor.answers.fileno(), partial(self._hear, executor))
+
+    def _hear(self, executor: Executor[Attempt]) -> None:
+        self.read(executor)
+        if self.loop is not None:
+            self.loop.settle_soon()
 
 
 def _with(ticket: Ticket, started: Started) -> Ticket:

@@ -1,5 +1,6 @@
 """The worker's executors as a part of Celery's worker: started, run by its event loop, stopped."""
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -7,8 +8,6 @@ from celery import bootsteps
 
 from runtime import logs
 from runtime.worker.dispatcher import WATCHED_EVERY_SECONDS, Dispatcher
-from runtime.worker.executor.child import Executor
-from runtime.worker.settling import Attempt
 
 _STOP_SECONDS = 0.2
 
@@ -34,10 +33,8 @@ class Executors(bootsteps.StartStopStep):  # type: ignore[misc]
         self._is_settling = False
         self._is_watching = False
         self._dispatcher = dispatcher
-        dispatcher.loop = self
         dispatcher.may_start = partial(_may_start, worker)
-        for executor in dispatcher.executors:
-            self.listen(executor)
+        dispatcher.attach(self)
         logs.write_by_turns(hub.call_soon)
         # What a timer logs would wait as long as the loop does for something to read.
         hub.on_tick.add(logs.flush)
@@ -48,7 +45,7 @@ class Executors(bootsteps.StartStopStep):  # type: ignore[misc]
         logs.write_at_once()
         dispatcher: Dispatcher = worker.app.eyas_dispatcher
         dispatcher.is_stopping = True
-        dispatcher.loop = None
+        dispatcher.detach()
         dispatcher.forget_waiting()
         while dispatcher.is_busy:
             dispatcher.wait(_STOP_SECONDS)
@@ -58,25 +55,23 @@ class Executors(bootsteps.StartStopStep):  # type: ignore[misc]
         """End everything now; it is given back."""
         logs.write_at_once()
         dispatcher: Dispatcher = worker.app.eyas_dispatcher
-        dispatcher.loop = None
         dispatcher.close()
 
-    def listen(self, executor: Executor[Attempt]) -> None:
-        self._hub.add_reader(executor.answers, self._read, executor)
+    def hear(self, fileno: int, call: Callable[[], None]) -> None:
+        self._hub.add_reader(fileno, call)
 
-    def forget(self, executor: Executor[Attempt]) -> None:
-        self._hub.remove(executor.answers)
+    def forget(self, fileno: int) -> None:
+        self._hub.remove(fileno)
+
+    def settle_soon(self) -> None:
+        if not self._is_settling:
+            self._is_settling = True
+            self._hub.call_soon(self._settle)
 
     def watch_soon(self) -> None:
         if not self._is_watching:
             self._is_watching = True
             self._hub.call_later(WATCHED_EVERY_SECONDS, self._watch)
-
-    def _read(self, executor: Executor[Attempt]) -> None:
-        self._dispatcher.read(executor)
-        if not self._is_settling:
-            self._is_settling = True
-            self._hub.call_soon(self._settle)
 
     def _settle(self) -> None:
         self._is_settling = False

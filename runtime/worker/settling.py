@@ -24,6 +24,7 @@ from runtime.worker.executor.work import CeleryResult
 from runtime.worker.judging import judge
 
 _MOST_AT_ONCE = 128
+_MOST_UNTOLD = 1024
 CANCELLED = FunctionError(type="Cancelled", message="cancelled while it ran")
 
 
@@ -93,7 +94,7 @@ class Settling:
     def progress(self, attempt: Attempt, report: bytes, now: float) -> None:
         """Put into the record how far an attempt is; not while the broker is away."""
         self.begun([attempt], now)
-        if not self.debts:
+        if not self.debts.are_overdue:
             self.debts.owe(
                 lifecycle.progress(attempt.ticket.held, attempt.ticket.id, report=report)
             )
@@ -194,14 +195,21 @@ class Settling:
         self.debts.owe(claims.requeue(attempt.ticket.held, has_crashed=has_crashed))
 
     def flush(self) -> None:
-        """Tell the broker of all ends so far."""
-        while self._endings:
+        """Tell the broker of ends; those that come while it is being told wait for the others."""
+        while self._endings and not self.debts:
             batch, self._endings = self._endings[:_MOST_AT_ONCE], self._endings[_MOST_AT_ONCE:]
             finishes = [one.finish for one in batch]
             self.debts.owe(
                 lifecycle.finish_all(finishes, retention=self.settings.retention),
-                partial(_log_all, batch),
+                partial(self._told, batch),
             )
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether so much is untold that nothing new should begin."""
+        return self.debts.are_overdue or len(self._endings) + _MOST_AT_ONCE * len(self.debts) > (
+            _MOST_UNTOLD
+        )
 
     @property
     def is_busy(self) -> bool:
@@ -295,15 +303,15 @@ class Settling:
         )
         self.audience.ended(attempt, Status.RETRYING, outcome)
 
-
-def _log_all(batch: Sequence[_Ending], answers: Sequence[Ended | None]) -> None:
-    for ending, ended in zip(batch, answers, strict=True):
-        log_end(
-            ended,
-            invocation_id=ending.attempt.ticket.id,
-            function=ending.attempt.ticket.function,
-            status=ending.finish.status,
-            error=ending.error,
-            traceback=ending.traceback,
-            dead_letter=ending.finish.dead_letter,
-        )
+    def _told(self, batch: Sequence[_Ending], answers: Sequence[Ended | None]) -> None:
+        for ending, ended in zip(batch, answers, strict=True):
+            log_end(
+                ended,
+                invocation_id=ending.attempt.ticket.id,
+                function=ending.attempt.ticket.function,
+                status=ending.finish.status,
+                error=ending.error,
+                traceback=ending.traceback,
+                dead_letter=ending.finish.dead_letter,
+            )
+        self.flush()

@@ -27,7 +27,7 @@ from runtime.errors import EyasError
 from runtime.message import QUEUE
 from runtime.store import Store, claims, is_unknown_script, keys
 from runtime.store.claims import Claim, Ticket
-from runtime.store.step import Step, digest, load
+from runtime.store.step import Step, load
 
 TESTED_KOMBU = (5, 7)
 
@@ -172,7 +172,7 @@ class ClaimingChannel(redis.Channel):
         connection = self.client.connection
         self._in_poll = connection
         self._brpop_sent_at = monotonic()  # type: ignore[assignment]
-        connection.send_command(*_command(self._asked))
+        connection.send_command(*self._asked.command)
 
     def _claim(self, queues: list[str], room: int) -> Step[Any]:
         tags = self.hands.acknowledged[:_MOST_ACKNOWLEDGED]
@@ -253,9 +253,3 @@ class ClaimingTransport(redis.Transport):
     """The transport of workers; producers in them publish as kombu does."""
 
     Channel = ClaimingChannel
-
-
-def _command(step: Step[Any]) -> tuple[Any, ...]:
-    if step.script is None:
-        return step.arguments
-    return ("EVALSHA", digest(step.script), len(step.keys), *step.keys, *step.arguments)
