@@ -230,8 +230,8 @@ class Dispatcher:
         self._give_back_what_waits_too_long(now)
 
     def kept(self) -> list[str]:
-        """Return the tags of what executors have in their hands, whatever the records say."""
-        return [one.ticket.held.tag for one in self.attempts]
+        """Return the tags of what runs here, or has, whatever the records say."""
+        return [one.ticket.held.tag for one in self.attempts] + self.settling.untold
 
     def forget_waiting(self) -> None:
         """Forget what waits; it is given back."""

@@ -15,7 +15,8 @@ _STOP_SECONDS = 0.2
 class Executors(bootsteps.StartStopStep):  # type: ignore[misc]
     """Has the worker's event loop listen to executors, and watch them while they are busy."""
 
-    requires = ("celery.worker.components:Hub",)
+    # Stopped before the pool, which stores what comes of its tasks without anybody's help.
+    requires = ("celery.worker.components:Pool",)
 
     def __init__(self, worker: Any, **_: Any) -> None:
         self._hub: Any = None

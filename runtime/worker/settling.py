@@ -75,6 +75,7 @@ class Settling:
     celery_result: CeleryResult
     audience: Audience
     _endings: list[_Ending] = field(default_factory=list)
+    _untold: set[str] = field(default_factory=set)
 
     def begun(self, attempts: Sequence[Attempt], now: float) -> None:
         """Make the records say that these run; they did not know yet."""
@@ -174,6 +175,7 @@ class Settling:
         )
 
         def then(answer: list[Ended | None]) -> None:
+            self._untold.discard(ticket.held.tag)
             log_end(
                 answer[0],
                 invocation_id=ticket.id,
@@ -184,6 +186,7 @@ class Settling:
                 dead_letter=dead_letter,
             )
 
+        self._untold.add(ticket.held.tag)
         self.debts.owe(lifecycle.finish_all([finish], retention=self.settings.retention), then)
 
     def interrupted(self, attempt: Attempt, now: float, *, has_crashed: bool) -> None:
@@ -191,8 +194,13 @@ class Settling:
 
         `has_crashed` counts it against the invocation.
         """
+        tag = attempt.ticket.held.tag
+        self._untold.add(tag)
         self.begun([attempt], now)
-        self.debts.owe(claims.requeue(attempt.ticket.held, has_crashed=has_crashed))
+        self.debts.owe(
+            claims.requeue(attempt.ticket.held, has_crashed=has_crashed),
+            lambda _: self._untold.discard(tag),
+        )
 
     def flush(self) -> None:
         """Tell the broker of ends; those that come while it is being told wait for the others."""
@@ -203,6 +211,11 @@ class Settling:
                 lifecycle.finish_all(finishes, retention=self.settings.retention),
                 partial(self._told, batch),
             )
+
+    @property
+    def untold(self) -> list[str]:
+        """The tags of claims whose ends the broker has not heard of."""
+        return list(self._untold)
 
     @property
     def is_behind(self) -> bool:
@@ -254,6 +267,7 @@ class Settling:
             dead_letter=dead_letter,
             ran=(outcome.run_seconds, 0.0),
         )
+        self._untold.add(attempt.ticket.held.tag)
         self._endings.append(
             _Ending(
                 finish=finish,
@@ -274,9 +288,11 @@ class Settling:
         delay_seconds: float,
     ) -> None:
         ticket = attempt.ticket
+        self._untold.add(ticket.held.tag)
         self.begun([attempt], now)
 
         def then(ended: Ended | ToBeCancelled | None) -> None:
+            self._untold.discard(ticket.held.tag)
             if isinstance(ended, ToBeCancelled):
                 self.cancelled(attempt, now)
                 return
@@ -304,6 +320,7 @@ class Settling:
         self.audience.ended(attempt, Status.RETRYING, outcome)
 
     def _told(self, batch: Sequence[_Ending], answers: Sequence[Ended | None]) -> None:
+        self._untold.difference_update([one.finish.held.tag for one in batch])
         for ending, ended in zip(batch, answers, strict=True):
             log_end(
                 ended,
