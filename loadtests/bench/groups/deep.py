@@ -5,6 +5,7 @@ from functools import partial
 
 from loadtests import contract
 from loadtests.bench import broker, drains, load
+from loadtests.bench.curves import BY_DEPTH
 from loadtests.bench.drains import Sized
 from loadtests.bench.eyas import WITHOUT_WORKER, Eyas
 from loadtests.bench.load import Plan
@@ -13,7 +14,6 @@ from loadtests.bench.rounds import Side, interleave
 from loadtests.bench.rows import Finding
 from loadtests.bench.spread import Spread
 
-BY_DEPTH = "accepted/s by queue depth"
 _MARKS = (0.0, 0.01, 0.03, 0.1, 0.3, 1.0)
 _FIRST_TOTAL = 4000
 _KB = 1000
@@ -40,7 +40,7 @@ def measure(bench: Bench) -> Outcome:
         )
         for key, kind, sides in (
             ("depth_accept", "/s", _accepts(bench, deep)),
-            ("depth_drain", "finished/s", _drains(deep)),
+            ("depth_drain", "finished/s", _drains(bench, deep)),
         ):
             results = interleave(sides, rounds=bench.rounds, unit=kind, say=bench.say)
             outcome.sides += results.values()
@@ -54,16 +54,21 @@ def _accepts(bench: Bench, deep: Eyas) -> dict[str, Callable[[], float]]:
         with deep.running.paused(), Eyas(processes=WITHOUT_WORKER) as stack:
             return _accept(bench, stack)
 
-    return {"accepted, deep queue": partial(_accept, bench, deep), "accepted, empty queue": empty}
+    return {
+        f"accepted, {bench.depth:,} queued": partial(_accept, bench, deep),
+        "accepted, none queued": empty,
+    }
 
 
-def _drains(deep: Eyas) -> dict[str, Callable[[], float]]:
+def _drains(bench: Bench, deep: Eyas) -> dict[str, Callable[[], float]]:
     def few(total: int) -> float:
         with deep.running.paused():
             return drains.stack(total)
 
     return {
-        "finished, deep queue": Sized(drain=partial(drains.more_of, deep), total=_FIRST_TOTAL),
+        f"finished, {bench.depth:,} queued": Sized(
+            drain=partial(drains.more_of, deep), total=_FIRST_TOTAL
+        ),
         "finished, few queued": Sized(drain=few, total=_FIRST_TOTAL),
     }
 

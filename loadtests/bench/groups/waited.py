@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 
 from loadtests.bench import http, load, wire
+from loadtests.bench.curves import WAITED
 from loadtests.bench.eyas import NUMBER, Eyas
 from loadtests.bench.load import Measured, Plan
 from loadtests.bench.outcome import Bench, Outcome
@@ -13,7 +14,6 @@ from loadtests.contract import fibonacci_numbers
 
 _EYAS, _SYNCHRONOUS = "Eyas, Prefer: wait=10, p50", "functions-framework, p50"
 _TAIL = "Eyas, Prefer: wait=10, p99"
-WAITED = "Prefer: wait, one client"
 _SOURCE = "loadtests/bench/peers/synchronous.py"
 
 
