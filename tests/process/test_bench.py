@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from loadtests.bench import load, wire
-from loadtests.bench.load import LoadError, Plan
+from loadtests.bench.plan import LoadError, Plan
 from runtime.testing import Stack
 
 PROJECT = Path(__file__).parents[2]

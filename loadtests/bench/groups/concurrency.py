@@ -4,8 +4,8 @@ from loadtests import contract
 from loadtests.bench import load
 from loadtests.bench.curves import ACCEPTED, BY_CONCURRENCY
 from loadtests.bench.eyas import WITHOUT_WORKER, Eyas
-from loadtests.bench.load import Plan
 from loadtests.bench.outcome import Bench, Outcome
+from loadtests.bench.plan import Plan
 from loadtests.bench.rounds import Side
 
 _CONNECTIONS = (1, 2, 4, 8, 16, 32, 64, 128, 256)

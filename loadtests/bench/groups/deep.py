@@ -6,10 +6,10 @@ from functools import partial
 from loadtests import contract
 from loadtests.bench import broker, drains, load
 from loadtests.bench.curves import BY_DEPTH
-from loadtests.bench.drains import Sized
+from loadtests.bench.drains import TWO_PROCESSES, Sized
 from loadtests.bench.eyas import WITHOUT_WORKER, Eyas
-from loadtests.bench.load import Plan
 from loadtests.bench.outcome import Bench, Outcome
+from loadtests.bench.plan import Plan
 from loadtests.bench.rounds import Side, interleave
 from loadtests.bench.rows import Finding
 from loadtests.bench.spread import Spread
@@ -22,7 +22,7 @@ _KB = 1000
 def measure(bench: Bench) -> Outcome:
     """Fill one stack, and compare it with others that are empty."""
     outcome = Outcome()
-    with Eyas(processes=WITHOUT_WORKER) as deep:
+    with Eyas(processes=WITHOUT_WORKER, settings=TWO_PROCESSES) as deep:
         before = _memory(deep)
         outcome.curves[BY_DEPTH] = [_at(bench, deep, int(bench.depth * mark)) for mark in _MARKS]
         queued = deep.counts()["queued"]

@@ -12,8 +12,8 @@ from loadtests import contract
 from loadtests.bench import broker, load
 from loadtests.bench.curves import OVER_TIME
 from loadtests.bench.eyas import Eyas
-from loadtests.bench.load import Plan
 from loadtests.bench.outcome import Bench, Outcome
+from loadtests.bench.plan import Plan
 from loadtests.bench.processes import BrokenError
 from loadtests.bench.rounds import Side
 from loadtests.bench.rows import Finding
