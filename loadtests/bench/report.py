@@ -52,6 +52,8 @@ def between_markers(page: str, text: str) -> str:
 
 
 def _plot(folder: Path, say: Callable[[str], None]) -> list[Path]:
+    for earlier in folder.glob("*.png"):
+        earlier.unlink()
     program = python(PEERS)
     if not program.exists():
         say(f"no plots: they need the environment {PEERS} (make bench)")
