@@ -9,6 +9,7 @@ from loadtests.bench.groups import (
     concurrency,
     deep,
     drain,
+    generators,
     idle,
     soak,
     starting,
@@ -28,6 +29,7 @@ _GROUPS = {
     "idle": idle.measure,
     "start": starting.measure,
     "soak": soak.measure,
+    "generators": generators.measure,
 }
 _QUICK = ("accept", "drain")
 
@@ -38,5 +40,6 @@ def _interrupt(_number: int, _frame: FrameType | None) -> None:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in (signal.SIGINT, signal.SIGTERM):  # SIGINT is ignored when a script starts this
+        signal.signal(number, _interrupt)
     sys.exit(run(parse(sys.argv[1:], [*_GROUPS], _QUICK), _GROUPS))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import redis
 
-from loadtests.bench.load import HOST
+from loadtests.bench.plan import HOST
 from loadtests.bench.processes import PROJECT, BrokenError, Processes, free_ports
 
 _CONFIGURATION = PROJECT / "runtime" / "broker" / "server.conf"

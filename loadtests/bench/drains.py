@@ -14,7 +14,7 @@ from typing import Any
 from loadtests import contract
 from loadtests.bench import bare_loop, broker
 from loadtests.bench.eyas import NUMBER, WITHOUT_WORKER, Eyas
-from loadtests.bench.load import HOST
+from loadtests.bench.plan import HOST
 from loadtests.bench.processes import (
     PEERS,
     PROJECT,
@@ -26,6 +26,8 @@ from loadtests.bench.processes import (
 from loadtests.bench.spread import marked_rate
 
 _PEERS = "loadtests.bench.peers"
+# The default is one a core.
+TWO_PROCESSES = {"EYAS_WORKERS": "2"}
 _POLL_SECONDS = 0.02
 _DRAIN_SECONDS = 180.0
 _FEWEST, _MOST = 300, 100_000
@@ -101,7 +103,7 @@ class Drain:
 
 def stack(total: int) -> float:
     """Return what the stack finishes per second."""
-    with Eyas(processes=WITHOUT_WORKER) as eyas:
+    with Eyas(processes=WITHOUT_WORKER, settings=TWO_PROCESSES) as eyas:
         ids = eyas.fill(total)
         eyas.check_accepted(total)
         eyas.start("worker")

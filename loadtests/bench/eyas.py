@@ -16,6 +16,7 @@ from typing import Any, Self
 
 from loadtests import contract
 from loadtests.bench import http, load, wire
+from loadtests.bench.plan import HOST, Plan
 from loadtests.bench.processes import PROJECT, BrokenError, Processes, free_ports
 
 ALL = ("broker", "web", "worker", "scheduler")
@@ -107,7 +108,7 @@ class Eyas:
         return wire.request(
             "POST",
             path,
-            host=f"{load.HOST}:{self.port}",
+            host=f"{HOST}:{self.port}",
             body=json.dumps(payload).encode(),
             headers=headers,
         )
@@ -136,7 +137,7 @@ class Eyas:
             if not requests:
                 continue
             sent = load.run(
-                load.Plan(
+                Plan(
                     port=self.port,
                     request=request,
                     connections=min(requests, _FILL_CONNECTIONS),

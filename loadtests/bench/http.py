@@ -5,7 +5,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from loadtests.bench.load import HOST
+from loadtests.bench.plan import HOST
 
 OK = 200
 _SECONDS = 60.0

@@ -34,11 +34,12 @@ def write(folder: Path, *, publishes: bool, say: Callable[[str], None]) -> None:
     (folder / "report.md").write_text(f"{text}\n", encoding="utf-8")
     images = _plot(folder, say)
     if publishes:
-        page = _PAGE.read_text(encoding="utf-8")
-        _PAGE.write_text(between_markers(page, text), encoding="utf-8")
         _IMAGES.mkdir(exist_ok=True)
         for image in images:
             shutil.copy(image, _IMAGES)
+            text += f"\n\n![{image.stem}]({_IMAGES.name}/{image.name})"
+        page = _PAGE.read_text(encoding="utf-8")
+        _PAGE.write_text(between_markers(page, text), encoding="utf-8")
 
 
 def between_markers(page: str, text: str) -> str:
@@ -51,6 +52,8 @@ def between_markers(page: str, text: str) -> str:
 
 
 def _plot(folder: Path, say: Callable[[str], None]) -> list[Path]:
+    for earlier in folder.glob("*.png"):
+        earlier.unlink()
     program = python(PEERS)
     if not program.exists():
         say(f"no plots: they need the environment {PEERS} (make bench)")

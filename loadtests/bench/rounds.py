@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from loadtests.bench.load import LoadError
+from loadtests.bench.plan import LoadError
 from loadtests.bench.processes import BrokenError
 
 

@@ -8,9 +8,9 @@ from functools import partial
 from typing import Any
 
 from loadtests.bench import machine, report, table
-from loadtests.bench.load import LoadError
 from loadtests.bench.options import Options
 from loadtests.bench.outcome import Bench, Outcome
+from loadtests.bench.plan import LoadError
 from loadtests.bench.processes import PEERS, PEERS_REDIS5, BrokenError
 
 Measure = Callable[[Bench], Outcome]

@@ -59,4 +59,4 @@ def _side(side: Side) -> str:
 def _figure(value: float, unit: str) -> str:
     digits = 0 if abs(value) >= 100 else 2  # noqa: PLR2004
     gap = "" if unit.startswith("/") else " "
-    return f"{value:,.{digits}f}{gap}{unit}"
+    return f"{value:,.{digits}f}{gap}{unit}".rstrip()

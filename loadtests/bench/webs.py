@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from loadtests.bench import broker, http, load, wire
 from loadtests.bench.eyas import NUMBER
-from loadtests.bench.load import Measured, Plan
+from loadtests.bench.plan import HOST, Measured, Plan
 from loadtests.bench.processes import PEERS, PEERS_REDIS5, BrokenError, Processes, free_ports
 from loadtests.bench.processes import program as program_of
 
@@ -54,7 +54,7 @@ class Web:
         request = wire.request(
             "POST",
             self.path,
-            host=f"{load.HOST}:{port}",
+            host=f"{HOST}:{port}",
             body=json.dumps({"number": NUMBER}).encode(),
         )
         return load.run(Plan(port=port, request=request, seconds=seconds))

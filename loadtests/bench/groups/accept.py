@@ -6,8 +6,8 @@ from functools import partial
 from loadtests import contract
 from loadtests.bench import http, load, webs, wire
 from loadtests.bench.eyas import BATCH, WITHOUT_WORKER, Eyas
-from loadtests.bench.load import Plan
 from loadtests.bench.outcome import Bench, Outcome, best_of
+from loadtests.bench.plan import HOST, Plan
 from loadtests.bench.processes import Processes, free_ports, python
 from loadtests.bench.rounds import interleave
 
@@ -70,7 +70,7 @@ def _bare(bench: Bench) -> float:
         processes.wait_for(
             lambda: http.ask(port, "/ping").status == http.OK, "the bare application"
         )
-        request = wire.request("GET", "/ping", host=f"{load.HOST}:{port}")
+        request = wire.request("GET", "/ping", host=f"{HOST}:{port}")
         return load.run(_plan(bench, port, request)).rate(http.OK)
 
 

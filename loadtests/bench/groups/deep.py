@@ -5,24 +5,25 @@ from functools import partial
 
 from loadtests import contract
 from loadtests.bench import broker, drains, load
-from loadtests.bench.drains import Sized
+from loadtests.bench.curves import BY_DEPTH
+from loadtests.bench.drains import TWO_PROCESSES, Sized
 from loadtests.bench.eyas import WITHOUT_WORKER, Eyas
-from loadtests.bench.load import Plan
 from loadtests.bench.outcome import Bench, Outcome
+from loadtests.bench.plan import Plan
 from loadtests.bench.rounds import Side, interleave
 from loadtests.bench.rows import Finding
 from loadtests.bench.spread import Spread
 
-BY_DEPTH = "accepted/s by queue depth"
 _MARKS = (0.0, 0.01, 0.03, 0.1, 0.3, 1.0)
 _FIRST_TOTAL = 4000
 _KB = 1000
+_REWRITE_SECONDS = 120.0
 
 
 def measure(bench: Bench) -> Outcome:
     """Fill one stack, and compare it with others that are empty."""
     outcome = Outcome()
-    with Eyas(processes=WITHOUT_WORKER) as deep:
+    with Eyas(processes=WITHOUT_WORKER, settings=TWO_PROCESSES) as deep:
         before = _memory(deep)
         outcome.curves[BY_DEPTH] = [_at(bench, deep, int(bench.depth * mark)) for mark in _MARKS]
         queued = deep.counts()["queued"]
@@ -40,7 +41,7 @@ def measure(bench: Bench) -> Outcome:
         )
         for key, kind, sides in (
             ("depth_accept", "/s", _accepts(bench, deep)),
-            ("depth_drain", "finished/s", _drains(deep)),
+            ("depth_drain", "finished/s", _drains(bench, deep)),
         ):
             results = interleave(sides, rounds=bench.rounds, unit=kind, say=bench.say)
             outcome.sides += results.values()
@@ -54,16 +55,21 @@ def _accepts(bench: Bench, deep: Eyas) -> dict[str, Callable[[], float]]:
         with deep.running.paused(), Eyas(processes=WITHOUT_WORKER) as stack:
             return _accept(bench, stack)
 
-    return {"accepted, deep queue": partial(_accept, bench, deep), "accepted, empty queue": empty}
+    return {
+        f"accepted, {bench.depth:,} queued": partial(_accept, bench, deep),
+        "accepted, none queued": empty,
+    }
 
 
-def _drains(deep: Eyas) -> dict[str, Callable[[], float]]:
+def _drains(bench: Bench, deep: Eyas) -> dict[str, Callable[[], float]]:
     def few(total: int) -> float:
         with deep.running.paused():
             return drains.stack(total)
 
     return {
-        "finished, deep queue": Sized(drain=partial(drains.more_of, deep), total=_FIRST_TOTAL),
+        f"finished, {bench.depth:,} queued": Sized(
+            drain=partial(drains.more_of, deep), total=_FIRST_TOTAL
+        ),
         "finished, few queued": Sized(drain=few, total=_FIRST_TOTAL),
     }
 
@@ -73,6 +79,7 @@ def _at(bench: Bench, stack: Eyas, depth: int) -> list[float]:
     missing = depth - stack.counts()["queued"]
     if missing > 0:
         stack.fill(missing)
+        _wait_for_rewrite(stack)
     rate = _accept(bench, stack)
     bench.say(f"{depth:,} queued: {rate:,.0f} accepted/s")
     return [depth, rate]
@@ -81,6 +88,19 @@ def _at(bench: Bench, stack: Eyas, depth: int) -> list[float]:
 def _accept(bench: Bench, stack: Eyas) -> float:
     plan = Plan(port=stack.port, request=stack.request(), seconds=bench.seconds)
     return load.run(plan).rate(contract.ACCEPTED)
+
+
+def _wait_for_rewrite(stack: Eyas) -> None:
+    """Wait until the broker does not rewrite its append-only file, which filling made it begin.
+
+    It would be stopped and resumed along with the stack, and fall into some of the rounds.
+    """
+    with broker.client(stack.broker_port) as asking:
+        stack.running.wait_for(
+            lambda: not asking.info("persistence")["aof_rewrite_in_progress"],
+            "the broker to rewrite its file",
+            seconds=_REWRITE_SECONDS,
+        )
 
 
 def _memory(stack: Eyas) -> dict[str, int]:

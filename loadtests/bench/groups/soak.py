@@ -1,4 +1,4 @@
-"""Accepting and draining at the same time, for minutes: do rates, latencies and memory stay?
+"""Accepting and draining at the same time, for minutes: whether rates and memory stay.
 
 The load is open: requests are due at a constant rate, 70 % of what the stack accepts and finishes
 at the same time, and latency counts from when they were due. Records are kept for 30 s, and their
@@ -10,16 +10,16 @@ import time
 
 from loadtests import contract
 from loadtests.bench import broker, load
+from loadtests.bench.curves import OVER_TIME
 from loadtests.bench.eyas import Eyas
-from loadtests.bench.load import Plan
 from loadtests.bench.outcome import Bench, Outcome
+from loadtests.bench.plan import Plan
 from loadtests.bench.processes import BrokenError
 from loadtests.bench.rounds import Side
 from loadtests.bench.rows import Finding
 from loadtests.bench.spread import Spread
 from loadtests.bench.usage import memory_bytes
 
-OVER_TIME = "soak"
 _SETTINGS = {"EYAS_RESULT_TTL_SECONDS": "30", "EYAS_EXPIRED_TTL_SECONDS": "30"}
 _SHARE = 0.7
 _CALIBRATION_SECONDS = 8.0
@@ -58,8 +58,11 @@ def measure(bench: Bench) -> Outcome:
         if counts["failed"] or counts["cancelled"]:
             raise BrokenError(f"not all succeeded: {counts}")
     outcome = Outcome(sides=[*sides.values()])
+    each = bench.soak_seconds / count
     for name, side in sides.items():
-        outcome.curves[f"{OVER_TIME}, {name}"] = [*side.values]
+        outcome.curves[f"{OVER_TIME}, {name}"] = [
+            [(number + 1) * each, value] for number, value in enumerate(side.values)
+        ]
     outcome.findings.append(Finding(key="soak", note=_summary(bench, rate, sides)))
     return outcome
 
@@ -127,5 +130,5 @@ def _summary(bench: Bench, rate: float, sides: dict[str, Side]) -> str:
         first, last = (Spread.of(part).median for part in (side.values[:size], side.values[-size:]))
         if name != "queued":
             quarters.append(f"{name} {last / first:.2f}")
-    duration = f"{bench.soak_seconds / 60:g} minutes at {rate:,.0f}/s"
+    duration = f"{bench.soak_seconds:g} s at {rate:,.0f}/s"
     return f"{duration}; medians of the last quarter ÷ the first: {', '.join(quarters)}"

@@ -4,16 +4,16 @@ import json
 from collections.abc import Callable
 
 from loadtests.bench import http, load, wire
+from loadtests.bench.curves import WAITED
 from loadtests.bench.eyas import NUMBER, Eyas
-from loadtests.bench.load import Measured, Plan
 from loadtests.bench.outcome import Bench, Outcome
+from loadtests.bench.plan import HOST, Measured, Plan
 from loadtests.bench.processes import PEERS, BrokenError, Processes, free_ports, program
 from loadtests.bench.rounds import Side, interleave
 from loadtests.contract import fibonacci_numbers
 
 _EYAS, _SYNCHRONOUS = "Eyas, Prefer: wait=10, p50", "functions-framework, p50"
 _TAIL = "Eyas, Prefer: wait=10, p99"
-WAITED = "Prefer: wait, one client"
 _SOURCE = "loadtests/bench/peers/synchronous.py"
 
 
@@ -58,14 +58,14 @@ def _synchronous(bench: Bench) -> Measured:
             f"--source={_SOURCE}",
             "--target=fib",
             f"--port={port}",
-            f"--host={load.HOST}",
+            f"--host={HOST}",
         ]
         processes.start("functions-framework", command)
         body = json.dumps({"number": NUMBER}).encode()
         processes.wait_for(
             lambda: http.ask(port, "/", body=body).status == http.OK, "functions-framework"
         )
-        request = wire.request("POST", "/", host=f"{load.HOST}:{port}", body=body)
+        request = wire.request("POST", "/", host=f"{HOST}:{port}", body=body)
         measured = _load(bench, port, request)
         for answer in measured.bodies:
             if json.loads(answer) != fibonacci_numbers(NUMBER):

@@ -6,8 +6,8 @@ import time
 from loadtests import contract
 from loadtests.bench import http, load
 from loadtests.bench.eyas import Eyas
-from loadtests.bench.load import Plan
 from loadtests.bench.outcome import Bench, Outcome
+from loadtests.bench.plan import Plan
 from loadtests.bench.processes import PROJECT, BrokenError
 from loadtests.bench.rounds import Side
 from loadtests.bench.rows import Finding
