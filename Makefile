@@ -9,13 +9,14 @@ export PATH := $(abspath $(BIN)):$(PATH)
 
 RUNTIME_READY := $(VENV)/.runtime-ready
 DEV_READY := $(VENV)/.dev-ready
+BENCH_READY := .venv-bench/.ready .venv-bench-redis5/.ready
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
-.PHONY: help start supervised test check format lint types layers loadtest chaos lock clean
+.PHONY: help start supervised test check format lint types layers loadtest bench bench-quick chaos lock clean
 .DEFAULT_GOAL := help
 
 help: ## this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-12s %s\n", $$1, $$2}'
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Eyas needs Python 3.11 or newer; $(PYTHON) is " + sys.version.split()[0] + ". Try: make PYTHON=python3.12 ...")'
@@ -30,6 +31,14 @@ $(RUNTIME_READY): requirements/runtime.txt pyproject.toml | $(BIN)/python
 $(DEV_READY): requirements/dev.txt $(RUNTIME_READY)
 	@echo "installing test and load-test tools into $(VENV) ..."
 	@$(PIP) --require-hashes --requirement requirements/dev.txt
+	@touch $@
+
+# The peers have environments of their own; two, as they do not agree on a version of redis-py.
+# Everything is pinned there, so nothing is resolved.
+.venv-%/.ready: requirements/%.txt | $(BIN)/python
+	@echo "installing peers into .venv-$* ..."
+	@$(BIN)/python -m venv .venv-$*
+	@.venv-$*/bin/python -m pip --disable-pip-version-check install --quiet --no-deps --require-hashes --requirement $<
 	@touch $@
 
 start: $(RUNTIME_READY) ## run everything here, under honcho; Ctrl-C stops it
@@ -60,12 +69,20 @@ layers: $(DEV_READY)
 loadtest: $(DEV_READY) ## load a running stack through HTTP; report in reports/
 	@python -m loadtests $(ARGS)
 
+bench: $(DEV_READY) $(BENCH_READY) ## compare with peers, side by side; takes an hour; ARGS=--help
+	@python -m loadtests.bench $(ARGS)
+
+bench-quick: $(DEV_READY) ## compare with bare Falcon and stock Celery; fails below a floor
+	@python -m loadtests.bench --quick $(ARGS)
+
 chaos: $(DEV_READY) ## kill processes under load, and count what is lost; ARGS="--kills 40 --seed 7"
 	@python -m tests.chaos $(ARGS)
 
 lock: $(DEV_READY) ## refresh requirements/*.txt (needs uv on PATH)
 	uv pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11 requirements/runtime.in --output-file requirements/runtime.txt
 	uv pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11 --constraint requirements/runtime.txt requirements/dev.in --output-file requirements/dev.txt
+	uv pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11 --constraint requirements/runtime.txt requirements/bench.in --output-file requirements/bench.txt
+	uv pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11 requirements/bench-redis5.in --output-file requirements/bench-redis5.txt
 
 clean: ## remove the environment and caches; data/ and logs/ stay
 	rm -rf $(VENV) .venv-* .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis reports

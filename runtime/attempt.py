@@ -31,51 +31,30 @@ class AttemptRunner(contextlib.AbstractContextManager["AttemptRunner"]):
         self.run_seconds = 0.0
         """How long the latest handler has run."""
 
-    def run(self, function: Function[..., Any], payload: bytes, context: Context) -> bytes:
-        """Return the handler's result as JSON text.
+    def run(self, function: Function[..., Any], payload: bytes, context: Context | None) -> bytes:
+        """Return the handler's result as JSON text. One that takes no context needs none.
 
         Raises what the handler raises, `InvalidPayloadError` before the handler is called, and
         `InvalidResultError` after it.
         """
-        arguments = function.payload.arguments(payload)
-        returned = self.call(function, arguments, context)
-        try:
-            return json_text.encode(returned)
-        except json_text.NotJSONError as error:
-            raise InvalidResultError(
-                f"function {function.name!r} returned what JSON cannot hold: {error}"
-            ) from error
-
-    def call(
-        self, function: Function[..., Any], arguments: dict[str, Any], context: Context
-    ) -> Any:
-        """Call the handler, awaiting it if it is `async def`."""
-        if function.payload.context_parameter is not None:
-            arguments = {**arguments, function.payload.context_parameter: context}
+        self.run_seconds = 0.0
+        arguments = arguments_of(function, payload, context)
         started = time.monotonic()
         try:
-            if function.is_async:
-                return self._await(function, arguments)
-            with _soft_timeout(function.soft_timeout_seconds):
-                return function.handler(**arguments)
+            returned = self._call(function, arguments)
         finally:
             self.run_seconds = time.monotonic() - started
+        return result_text(function, returned)
 
-    def _await(self, function: Function[..., Any], arguments: dict[str, Any]) -> Any:
-        if self._loop is None:
-            self._loop = asyncio.Runner()
-
-        async def limited() -> Any:
-            limit = asyncio.timeout(function.soft_timeout_seconds)
-            try:
-                async with limit:
-                    return await function.handler(**arguments)
-            except TimeoutError as error:
-                if limit.expired():
-                    raise _soft_timeout_error(function.soft_timeout_seconds) from error
-                raise
-
-        return self._loop.run(limited())
+    def _call(self, function: Function[..., Any], arguments: dict[str, Any]) -> Any:
+        if function.is_async:
+            if self._loop is None:
+                self._loop = asyncio.Runner()
+            return self._loop.run(awaited(function, arguments))
+        if function.soft_timeout_seconds is None:
+            return function.handler(**arguments)
+        with _soft_timeout(function.soft_timeout_seconds):
+            return function.handler(**arguments)
 
     def __exit__(self, *_: object) -> None:
         if self._loop is not None:
@@ -83,10 +62,44 @@ class AttemptRunner(contextlib.AbstractContextManager["AttemptRunner"]):
             self._loop = None
 
 
+def arguments_of(
+    function: Function[..., Any], payload: bytes, context: Context | None
+) -> dict[str, Any]:
+    """Return what the handler is called with. Raises `InvalidPayloadError`."""
+    arguments = function.payload.arguments(payload)
+    if function.payload.context_parameter is not None:
+        arguments[function.payload.context_parameter] = context
+    return arguments
+
+
+async def awaited(function: Function[..., Any], arguments: dict[str, Any]) -> Any:
+    """Await an `async def` handler, under its soft timeout."""
+    if function.soft_timeout_seconds is None:
+        return await function.handler(**arguments)
+    limit = asyncio.timeout(function.soft_timeout_seconds)
+    try:
+        async with limit:
+            return await function.handler(**arguments)
+    except TimeoutError as error:
+        if limit.expired():
+            raise _soft_timeout_error(function.soft_timeout_seconds) from error
+        raise
+
+
+def result_text(function: Function[..., Any], returned: Any) -> bytes:
+    """Return a handler's result as JSON text. Raises `InvalidResultError`."""
+    try:
+        return json_text.encode(returned)
+    except json_text.NotJSONError as error:
+        raise InvalidResultError(
+            f"function {function.name!r} returned what JSON cannot hold: {error}"
+        ) from error
+
+
 @contextlib.contextmanager
-def _soft_timeout(seconds: float | None) -> Iterator[None]:
+def _soft_timeout(seconds: float) -> Iterator[None]:
     """Raise `SoftTimeoutError` in the body after so many seconds."""
-    if seconds is None or threading.current_thread() is not threading.main_thread():
+    if threading.current_thread() is not threading.main_thread():
         yield  # only the main thread hears of signals
         return
 
@@ -102,5 +115,5 @@ def _soft_timeout(seconds: float | None) -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
-def _soft_timeout_error(seconds: float | None) -> SoftTimeoutError:
+def _soft_timeout_error(seconds: float) -> SoftTimeoutError:
     return SoftTimeoutError(f"the soft timeout of {seconds:g} seconds has passed")

@@ -32,6 +32,7 @@ class Function(Generic[P, R]):
     soft_timeout_seconds: float | None
     retry_policy: RetryPolicy
     concurrency: int | None
+    threads: int | None
     payload: PayloadType
     result_schema: dict[str, Any]
     is_async: bool
@@ -53,6 +54,7 @@ class Function(Generic[P, R]):
             "backoff_max": policy.backoff_max_seconds,
             "max_age": policy.max_age_seconds,
             "concurrency": self.concurrency,
+            "threads": self.threads,
             "module": self.module,
         }
 
@@ -75,6 +77,7 @@ def function(
     retry_on: ErrorTypes = Exception,
     max_age: float | None = None,
     concurrency: int | None = None,
+    threads: int | None = None,
 ) -> Callable[[Callable[P, R]], Function[P, R]]: ...
 def function(
     handler: Callable[P, R] | None = None,
@@ -89,6 +92,7 @@ def function(
     retry_on: ErrorTypes = Exception,
     max_age: float | None = None,
     concurrency: int | None = None,
+    threads: int | None = None,
 ) -> Function[P, R] | Callable[[Callable[P, R]], Function[P, R]]:
     """Mark a callable as a function: `@function` or `@function(timeout=30, retries=2)`.
 
@@ -100,6 +104,8 @@ def function(
     - `retry_on`: the exceptions after which it is run again; `PermanentError` never is.
     - `max_age`: seconds after being accepted when no attempt is started any more.
     - `concurrency`: how many attempts run at the same time, over all workers.
+    - `threads`: how many a worker runs at the same time in threads of one process, instead of one
+      in each of its processes: for handlers that mostly wait. `async def` handlers need none.
 
     Raises `DefinitionError` if the name, the options or the signature cannot work.
     """
@@ -115,7 +121,10 @@ def function(
             backoff_max=backoff_max,
             max_age=max_age,
             concurrency=concurrency,
+            threads=threads,
         )
+        if threads is not None:
+            _check_threads(chosen, handler, soft_timeout=soft_timeout)
         return Function(
             name=chosen,
             handler=handler,
@@ -131,6 +140,7 @@ def function(
                 max_age_seconds=max_age,
             ),
             concurrency=concurrency,
+            threads=threads,
             payload=PayloadType.of(chosen, handler),
             result_schema=schema_of(typing.get_type_hints(handler).get("return", Any)),
             is_async=inspect.iscoroutinefunction(handler),
@@ -168,15 +178,30 @@ def _check_options(chosen: str, *, timeout: Any, soft_timeout: Any, **options: A
         for option in ("backoff", "backoff_max")
         if not _is_number(options[option], above=-1) or options[option] < 0
     ]
-    retries, concurrency = options["retries"], options["concurrency"]
+    retries = options["retries"]
     if not _is_count(retries, least=0):
         problems.append(f"retries={retries!r}, expected a whole number from 0")
-    if concurrency is not None and not _is_count(concurrency, least=1):
-        problems.append(f"concurrency={concurrency!r}, expected a whole number from 1")
+    problems += [
+        f"{option}={options[option]!r}, expected a whole number from 1"
+        for option in ("concurrency", "threads")
+        if options[option] is not None and not _is_count(options[option], least=1)
+    ]
     if not problems and soft_timeout is not None and soft_timeout >= timeout:
         problems.append(f"soft_timeout={soft_timeout!r}, expected less than timeout={timeout!r}")
     if problems:
         raise DefinitionError(f"function {chosen!r}: {'; '.join(problems)}")
+
+
+def _check_threads(chosen: str, handler: Any, *, soft_timeout: float | None) -> None:
+    if inspect.iscoroutinefunction(handler):
+        raise DefinitionError(
+            f"function {chosen!r}: threads= is for blocking handlers; `async def` ones share an "
+            "event loop, as many at a time as EYAS_ASYNC_ATTEMPTS says"
+        )
+    if soft_timeout is not None:
+        raise DefinitionError(
+            f"function {chosen!r}: a handler in a thread cannot be interrupted by soft_timeout="
+        )
 
 
 def _is_number(value: Any, *, above: float) -> bool:

@@ -16,6 +16,7 @@ import functools
 import os
 import re
 import socket
+from datetime import UTC, datetime
 
 import msgspec
 
@@ -129,6 +130,15 @@ def id_in(message: bytes) -> str | None:
     """Return the invocation id that a message carries; None if it carries none."""
     found = _ID_HEADER.search(message)
     return found[1].decode() if found else None
+
+
+def succeeded_result(invocation_id: str, result: bytes) -> bytes:
+    """Return what `AsyncResult` reads of an invocation that succeeded; `result` is JSON text."""
+    return (
+        b'{"status":"SUCCESS","result":%b,"traceback":null,"children":[],"date_done":"%b",'
+        b'"task_id":"%b"}'
+        % (result, datetime.now(UTC).isoformat().encode(), invocation_id.encode())
+    )
 
 
 def failed_result(invocation_id: str, *, state: str, error_type: str, error_message: str) -> bytes:

@@ -2,6 +2,7 @@
 
 import os
 import traceback
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -41,6 +42,15 @@ class FunctionError:
             stack_trace=tuple(
                 _text(frame) for frame in traceback.format_list(described.stack[-_MAX_FRAMES:])
             ),
+        )
+
+    @classmethod
+    def from_json(cls, error: Mapping[str, Any]) -> Self:
+        """Return what `to_json` was made of."""
+        return cls(
+            type=error["type"],
+            message=error["message"],
+            stack_trace=tuple(error["stack_trace"]),
         )
 
     def to_json(self) -> dict[str, Any]:

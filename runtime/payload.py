@@ -36,13 +36,17 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PayloadType:
-    """The payloads that one function accepts, and how they become its handler's arguments."""
+    """The payloads that one function accepts, and how they become its handler's arguments.
+
+    With `takes_all` no parameter may be left out.
+    """
 
     function: str
     context_parameter: str | None
     event: Parameter | None
     parameters: tuple[Parameter, ...]
     accepts_unknown: bool
+    takes_all: bool
     decode: Callable[[bytes], Any]
 
     @classmethod
@@ -83,6 +87,7 @@ class PayloadType:
             event=event,
             parameters=tuple(parameters),
             accepts_unknown=accepts_unknown,
+            takes_all=all(parameter.required for parameter in parameters),
             decode=msgspec.json.Decoder(model).decode,
         )
 
@@ -162,6 +167,8 @@ class PayloadType:
     def _from_model(self, value: Any) -> dict[str, Any]:
         if self.event is not None:
             return {self.event.name: value}
+        if self.takes_all:
+            return msgspec.structs.asdict(value)
         # A parameter that was left out is not passed: the handler's own default applies.
         found = ((p.name, getattr(value, p.name)) for p in self.parameters)
         return {name: member for name, member in found if member is not msgspec.UNSET}

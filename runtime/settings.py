@@ -215,6 +215,14 @@ FIELDS = (
         meaning="invocations run at the same time (unset: the number of cores)",
     ),
     Field(
+        name="async_attempts",
+        variable="EYAS_ASYNC_ATTEMPTS",
+        parse=_positive,
+        default="1000",
+        expected="a whole number from 1",
+        meaning="attempts of `async def` functions that a worker runs at the same time, besides",
+    ),
+    Field(
         name="max_wait_seconds",
         variable="EYAS_MAX_WAIT_SECONDS",
         parse=_positive,
@@ -374,6 +382,7 @@ class Settings:
     log_max_bytes: int
     log_backups: int
     workers: int
+    async_attempts: int
     max_wait_seconds: int
     max_payload_bytes: int
     max_waited_payload_bytes: int

@@ -58,18 +58,33 @@ def encode_line(line: Mapping[str, Any]) -> bytes:
     return data + b"\n"
 
 
+def encode_simple(fields: Mapping[str, Any]) -> bytes | None:
+    """Return the JSON object of fields that have texts and usual numbers only; else None."""
+    for value in fields.values():
+        # The commonest first, and no calls: this is a good part of what a line costs.
+        kind = type(value)
+        if kind is str:
+            continue
+        if kind is int:
+            if -_INT64 < value < _INT64:
+                continue
+        elif kind is float:
+            if value - value == 0.0:  # neither infinite nor NaN
+                continue
+        elif kind is bool or value is None:
+            continue
+        return None
+    try:
+        return _ENCODE(fields)
+    except _ENCODE_ERRORS:
+        return None  # a lone surrogate
+
+
 def plain_fields(fields: dict[str, Any]) -> dict[str, Any]:
     """Return `fields` with values that JSON can hold: the same dict if they all are simple."""
-    for value in fields.values():
-        kind = type(value)
-        if kind is str or kind is bool or value is None:
-            continue
-        if kind is int and -_INT64 < value < _INT64:
-            continue
-        if kind is float and math.isfinite(value):
-            continue
-        return _Shape(_MAX_ITEM_COUNT, None).mapping(fields, 0)
-    return fields
+    if encode_simple(fields) is not None:
+        return fields
+    return _Shape(_MAX_ITEM_COUNT, None).mapping(fields, 0)
 
 
 def plain(value: object) -> Any:

@@ -1,9 +1,9 @@
-"""The two ways into the pipeline: structlog's loggers, and the standard library's."""
+"""Structlog's loggers, the way of our own lines into the pipeline."""
 
 import logging
 import sys
 from collections.abc import Mapping, MutableMapping
-from datetime import UTC, datetime
+from dataclasses import dataclass
 from typing import Any
 
 import structlog
@@ -19,15 +19,6 @@ LEVELS = {
     "critical": logging.CRITICAL,
 }
 
-# What a record has without anybody's `extra`; the last three are added late or by newer Pythons.
-_RECORD_ATTRIBUTES = frozenset(vars(logging.makeLogRecord({}))) | {
-    "message",
-    "asctime",
-    "taskName",
-}
-# Celery hangs the arguments of a task here. Payloads are not for logs.
-_CELERY_TASK_EXTRA = "data"
-
 
 def level_name(number: int) -> str:
     """Return the name of the highest of our levels that is not above `number`."""
@@ -40,11 +31,15 @@ def level_name(number: int) -> str:
 class NamedLogger:
     """What structlog asks for: the end of a chain. The pipeline is that already."""
 
-    __slots__ = ("minimum_level", "name")
+    __slots__ = ("given_name",)
 
-    def __init__(self, name: str, minimum_level: int) -> None:
-        self.name = name
-        self.minimum_level = minimum_level
+    def __init__(self, given_name: str | None) -> None:
+        self.given_name = given_name
+
+    @property
+    def name(self) -> str:
+        """The name of the logger: that of the module which uses it, if it was made without one."""
+        return self.given_name or calling_module()
 
 
 class EventLogger(structlog.BoundLoggerBase):
@@ -108,75 +103,85 @@ class EventLogger(structlog.BoundLoggerBase):
     def _log(
         self, level: str, event: object, args: tuple[object, ...], fields: dict[str, object]
     ) -> None:
-        if LEVELS[level] < self._logger.minimum_level:
+        pipeline = _current.pipeline
+        if pipeline is None:
+            self._hand_on(level, event, args, fields)
             return
-        event_dict: Any = {**self._context, **fields}
-        if "event" in event_dict:
-            event_dict["event_"] = event_dict["event"]
-        event_dict["event"] = _interpolate(event, args) if args else event
+        if LEVELS[level] < _current.minimum_level:
+            return
+        if self._context:
+            fields = {**self._context, **fields}
+        if args:
+            event = _interpolate(event, args)
+        if self._processors == _ONLY_OURS:
+            name = self._logger.given_name or calling_module()
+            pipeline.emit(level=level, event=event, logger=name, fields=fields)
+        else:
+            self._process(level, event, fields)
+
+    def _process(self, level: str, event: object, fields: dict[str, object]) -> None:
+        """Go through processors that are not ours, as structlog.testing.capture_logs() sets up."""
+        if "event" in fields:
+            fields["event_"] = fields["event"]
+        event_dict: Any = {**fields, "event": event}
         try:
-            # Ours is the only processor, but structlog.testing.capture_logs() puts in its own.
             for processor in self._processors:
                 event_dict = processor(self._logger, level, event_dict)
         except structlog.DropEvent:
             return
 
-
-class Processor:
-    """The one structlog processor: hands the event to the pipeline."""
-
-    def __init__(self, pipeline: Pipeline) -> None:
-        self._pipeline = pipeline
-
-    def __call__(
-        self, logger: NamedLogger, level: str, event_dict: MutableMapping[str, Any]
-    ) -> Mapping[str, Any]:
-        """Write the event."""
-        fields = dict(event_dict)
-        event = fields.pop("event")
-        self._pipeline.emit(level=level, event=event, logger=logger.name, fields=fields)
-        return event_dict
+    def _hand_on(
+        self, level: str, event: object, args: tuple[object, ...], fields: dict[str, object]
+    ) -> None:
+        """Use what structlog is set up for now that we are not set up any more."""
+        name = self._logger.given_name
+        logger = structlog.get_logger(*() if name is None else (name,)).bind(**self._context)
+        getattr(logger, level)(event, *args, **fields)
 
 
-class ForeignHandler(logging.Handler):
-    """Handler of the root logger: the lines of every library that uses `logging`."""
+def write_event(
+    logger: NamedLogger, level: str, event_dict: MutableMapping[str, Any]
+) -> Mapping[str, Any]:
+    """Hand an event to the pipeline: the one structlog processor."""
+    fields = dict(event_dict)
+    event = fields.pop("event")
+    if _current.pipeline is not None:
+        _current.pipeline.emit(level=level, event=event, logger=logger.name, fields=fields)
+    return event_dict
 
-    def __init__(self, pipeline: Pipeline) -> None:
-        super().__init__()
-        self._pipeline = pipeline
 
-    def createLock(self) -> None:  # noqa: N802 - the name in logging
-        """Have no lock: the pipeline has its own, which survive a fork."""
-        self.lock = None
+@dataclass(slots=True)
+class _Current:
+    """What is set up now. Loggers are made once, and look here every time."""
 
-    def handle(self, record: logging.LogRecord) -> bool:
-        """Emit a record that passes the filters; from Python 3.13 on, the base needs a lock."""
-        passed: Any = self.filter(record)  # from Python 3.12 on, perhaps another record
-        if passed:
-            self.emit(record if passed is True else passed)
-        return bool(passed)
+    pipeline: Pipeline | None = None
+    minimum_level: int = logging.INFO
 
-    def emit(self, record: logging.LogRecord) -> None:
-        """Write the record with its `extra`, its exception and the bound context variables."""
-        attributes = vars(record)
-        fields = {
-            name: value for name, value in attributes.items() if name not in _RECORD_ATTRIBUTES
-        }
-        if record.name.startswith("celery."):
-            fields.pop(_CELERY_TASK_EXTRA, None)
-        if record.exc_info:
-            fields["exc_info"] = record.exc_info
-        elif record.exc_text:
-            fields["exception"] = record.exc_text
-        if record.stack_info:
-            fields["stack"] = record.stack_info
-        self._pipeline.emit(
-            level=level_name(record.levelno),
-            event=_message(record),
-            logger=record.name,
-            fields=fields,
-            created_at=_created_at(record),
-        )
+
+_current = _Current()
+_ONLY_OURS = [write_event]
+# One list for ever, which loggers keep: capture_logs() exchanges what is in it.
+_PROCESSORS = [write_event]
+
+
+def connect(pipeline: Pipeline, *, minimum_level: int) -> None:
+    """Let structlog's loggers, those that are in use included, write to `pipeline`."""
+    _current.pipeline = pipeline
+    _current.minimum_level = minimum_level
+    structlog.configure(
+        processors=_PROCESSORS,
+        wrapper_class=EventLogger,
+        context_class=dict,
+        logger_factory=lambda *names: NamedLogger(str(names[0]) if names else None),
+        # Making a logger for every line took a fifth of the line's time.
+        cache_logger_on_first_use=True,
+    )
+
+
+def disconnect() -> None:
+    """Put structlog back to its defaults; loggers that are in use follow them."""
+    _current.pipeline = None
+    structlog.reset_defaults()
 
 
 def calling_module() -> str:
@@ -197,18 +202,3 @@ def _interpolate(event: object, args: tuple[object, ...]) -> str:
         return template % args
     except Exception:  # noqa: BLE001 - a wrong template, or an argument's own code
         return f"{template} {encode.text_of(args)}"
-
-
-def _created_at(record: logging.LogRecord) -> datetime | None:
-    try:
-        return datetime.fromtimestamp(record.created, UTC)
-    except (ValueError, OverflowError, OSError, TypeError):  # a record that somebody made up
-        return None
-
-
-def _message(record: logging.LogRecord) -> str:
-    try:
-        # Messages for a terminal often end in a newline; those of warnings always do.
-        return str(record.getMessage()).rstrip("\n")
-    except Exception:  # noqa: BLE001 - a wrong template, or an argument's own code
-        return f"{encode.text_of(record.msg)} {encode.text_of(record.args)}"

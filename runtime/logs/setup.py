@@ -10,11 +10,10 @@ from enum import Enum
 from types import TracebackType
 from typing import Any, Final, Literal, TextIO
 
-import structlog
-
-from runtime.logs import encode
-from runtime.logs.loggers import LEVELS, EventLogger, ForeignHandler, NamedLogger, Processor
-from runtime.logs.loggers import calling_module as _calling_module
+from runtime.logs import encode, loggers
+from runtime.logs.console import Console
+from runtime.logs.foreign import ForeignHandler
+from runtime.logs.output import CallSoon, Output
 from runtime.logs.pipeline import Pipeline
 from runtime.logs.sink import FileSink
 from runtime.settings import Settings
@@ -36,7 +35,7 @@ class _Before:
     foreign_levels: Mapping[str, int]
     excepthook: Callable[..., object]
     thread_excepthook: Callable[..., object]
-    sink: FileSink
+    output: Output
 
 
 _before: _Before | None = None
@@ -74,15 +73,19 @@ def configure(
             )
         ),
     )
-    pipeline = Pipeline(
-        process=process,
-        instance=instance,
-        sink=sink,
-        console=stream,
-        has_colors=_has_colors(stream, environment),
-        # honcho says in front of each line which process it is; supervisord does not.
-        has_process="HONCHO_PROCESS_NAME" not in environment,
+    output = Output(
+        sink,
+        None
+        if stream is None
+        else Console(
+            stream,
+            path=sink.path,
+            has_colors=_has_colors(stream, environment),
+            # honcho says in front of each line which process it is; supervisord does not.
+            has_process="HONCHO_PROCESS_NAME" not in environment,
+        ),
     )
+    pipeline = Pipeline(process=process, instance=instance, output=output)
     root = logging.getLogger()
     _before = _Before(
         root_level=root.level,
@@ -90,19 +93,10 @@ def configure(
         foreign_levels={name: logging.getLogger(name).level for name in quiet},
         excepthook=sys.excepthook,
         thread_excepthook=threading.excepthook,
-        sink=sink,
+        output=output,
     )
-    minimum_level = LEVELS[settings.log_level]
-    # Not cached on first use: a module-level logger would keep the configuration that it met first.
-    structlog.configure(
-        processors=[Processor(pipeline)],
-        wrapper_class=EventLogger,
-        context_class=dict,
-        logger_factory=lambda *names: NamedLogger(
-            str(names[0]) if names else _calling_module(), minimum_level
-        ),
-        cache_logger_on_first_use=False,
-    )
+    minimum_level = loggers.LEVELS[settings.log_level]
+    loggers.connect(pipeline, minimum_level=minimum_level)
     root.handlers[:] = [ForeignHandler(pipeline)]
     root.setLevel(minimum_level)
     for name, level in quiet.items():
@@ -125,8 +119,32 @@ def reset() -> None:
     root.setLevel(before.root_level)
     for name, level in before.foreign_levels.items():
         logging.getLogger(name).setLevel(level)
-    structlog.reset_defaults()
-    before.sink.close()
+    loggers.disconnect()
+    before.output.close()
+
+
+def write_by_turns(call_soon: CallSoon) -> None:
+    """Gather this thread's lines from now on, and write them when a turn of its event loop ends.
+
+    `call_soon` is the loop's: asyncio's, uvloop's, or that of a kombu hub. Errors, and lines of
+    other threads, are written at once, and what waits before them. The rest is written at the
+    latest when the process ends by itself. It must not be left to die of a signal (SIGTERM has to
+    have a handler), nor replace itself (`os.execv`) without `flush` or `write_at_once`.
+    """
+    if _before is not None:
+        _before.output.by_turns(call_soon)
+
+
+def write_at_once() -> None:
+    """Write the lines that wait, and from now on each by itself, as before `write_by_turns`."""
+    if _before is not None:
+        _before.output.at_once()
+
+
+def flush() -> None:
+    """Write the lines that wait for the end of a turn, which may be said this way too."""
+    if _before is not None:
+        _before.output.flush()
 
 
 def pass_through(*names: str) -> dict[str, Any]:
@@ -135,8 +153,8 @@ def pass_through(*names: str) -> dict[str, Any]:
     For servers that insist on configuring loggers of their own, with handlers of their own, and
     take such a dict for it.
     """
-    loggers: Final = {name: {"handlers": [], "propagate": True} for name in names}
-    return {"version": 1, "disable_existing_loggers": False, "handlers": {}, "loggers": loggers}
+    passing: Final = {name: {"handlers": [], "propagate": True} for name in names}
+    return {"version": 1, "disable_existing_loggers": False, "handlers": {}, "loggers": passing}
 
 
 def _has_colors(stream: TextIO | None, environment: Mapping[str, str]) -> bool:

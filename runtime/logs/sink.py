@@ -2,8 +2,9 @@
 
 The rules that make this safe, with no process in charge:
 
-* A line is one `write` to a file opened with O_APPEND: the kernel puts it at the end, whole.
-* Before each line the path is looked at. Is it another file by now (somebody rotated, or
+* A line, or several together, is one `write` to a file opened with O_APPEND: the kernel puts it at
+  the end, whole.
+* Before each write the path is looked at. Is it another file by now (somebody rotated, or
   logrotate renamed it), that one is opened. A line that was already on its way ends up at the end
   of the renamed file, which is a backup now, and not lost.
 * Who finds the file too large renames it, under a lock on a file beside it, after having looked
@@ -17,7 +18,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from runtime.logs import forks
@@ -41,11 +42,11 @@ def report_on_stderr(message: str) -> None:
         pass  # stderr is closed or absent: there is nobody left to tell
 
 
-class FileSink:
+class FileSink(forks.Forkable):
     """Appends lines to `path`; keeps `backups` older files, `path`.1 being the youngest.
 
     It never raises for want of disk, permission or folder: it reports that once, counts the lines
-    that the file misses, tries again with every line, and reports when the file works again. Then
+    that the file misses, tries again with every write, and reports when the file works again. Then
     the line that `resumed` makes of the count, if given, goes into the file as well.
     """
 
@@ -77,17 +78,33 @@ class FileSink:
         self._lock = threading.RLock()
         forks.register(self)
 
+    @property
+    def path(self) -> str:
+        """The absolute path of the file."""
+        return self._path
+
+    @property
+    def max_bytes(self) -> int:
+        """How large the file may become before it is rotated."""
+        return self._max_bytes
+
     def write(self, line: bytes) -> bool:
         """Append `line`, which ends in its only newline. Tell whether the file has it now."""
+        return self.write_all((line,)) == 1
+
+    def write_all(self, lines: Sequence[bytes]) -> int:
+        """Append lines, each of which ends in its only newline, together.
+
+        Return how many of them the file has now, which are the first ones.
+        """
         with self._lock:
-            try:
-                self._append(line)
-            except OSError as error:
-                self._miss(error)
-                return False
+            written_count, error = self._append(b"".join(lines))
+            if error is not None:
+                self._miss(len(lines) - written_count, error)
+                return written_count
             if self._missed_count:
                 self._resume()
-            return True
+            return len(lines)
 
     def close(self) -> None:
         """Close the file. A later `write` opens it again."""
@@ -107,19 +124,27 @@ class FileSink:
             os.close(self._rotation_lock_fd)
             self._rotation_lock_fd = -1
 
-    def _append(self, line: bytes) -> None:
-        fd = self._current(len(line))
-        data = b"\n" + line if self._is_torn else line
-        written = os.write(fd, data)
-        while written < len(data):
-            # A nearly full disk takes part of a line. Does the rest fail too, the next line must
-            # not be glued to that part.
-            self._is_torn = True
-            more = os.write(fd, data[written:])
-            if not more:
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-            written += more
-        self._is_torn = False
+    def _append(self, lines: bytes) -> tuple[int, OSError | None]:
+        """Return how many whole lines were appended, and why no more."""
+        data, start, written, failure = lines, 0, 0, None
+        try:
+            fd = self._current(len(lines))
+            if self._is_torn:
+                data, start = b"\n" + lines, 1
+            written = os.write(fd, data)
+            while written < len(data):
+                # A nearly full disk takes a part. Does the rest fail too, the next line must not
+                # be glued to half a line.
+                self._is_torn = not data.endswith(b"\n", 0, written)
+                more = os.write(fd, data[written:])
+                if not more:
+                    failure = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                    break
+                written += more
+            self._is_torn = not data.endswith(b"\n", 0, written)
+        except OSError as error:
+            failure = error
+        return data.count(b"\n", start, written), failure
 
     def _current(self, line_bytes: int) -> int:
         """Return a descriptor of the file that is at the path now."""
@@ -205,9 +230,10 @@ class FileSink:
     def _backup(self, number: int) -> Path:
         return Path(f"{self._path}.{number}")
 
-    def _miss(self, error: OSError) -> None:
-        self._missed_count += 1
-        if self._missed_count == 1:
+    def _miss(self, count: int, error: OSError) -> None:
+        is_first = not self._missed_count
+        self._missed_count += count
+        if is_first:
             self._report(
                 f"cannot write {self._path}: {error.strerror or error}. "
                 "Log lines go only to the console until it works again"
@@ -217,7 +243,6 @@ class FileSink:
         count, self._missed_count = self._missed_count, 0
         self._report(f"writing {self._path} again; it misses {count} lines")
         if self._resumed is not None:
-            try:
-                self._append(self._resumed(count))
-            except OSError as error:
-                self._miss(error)
+            _, error = self._append(self._resumed(count))
+            if error is not None:
+                self._miss(1, error)

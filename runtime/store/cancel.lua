@@ -16,14 +16,16 @@ if not status then
   return 'unknown'
 elseif TERMINAL[status] then
   return 'finished'
-elseif status == 'running' then
+end
+local worker, tag = string.match(found[3] or '', '^(%S+) (.*)$')
+local is_held = worker and redis.call('HEXISTS', in_flight_of(worker), tag) == 1
+if status == 'running' or is_held then
   -- Heard of if it is to be run again, in any case.
   redis.call('HSET', KEYS[1], 'cancel_requested', 1)
-  if ARGV[7] == '0' then
+  if status == 'running' and ARGV[7] == '0' then
     return 'running'
   end
-  local worker, tag = string.match(found[3], '^(%S+) (.*)$')
-  if redis.call('HEXISTS', running_of(worker), tag) == 1 then
+  if is_held then
     redis.call('SADD', cancelling_of(worker), ARGV[1])
   end
   return 'stopping'
@@ -40,7 +42,7 @@ redis.call('HDEL', KEYS[1], 'message', 'queue', 'due_at')
 redis.call('EXPIRE', KEYS[1], ARGV[4])
 redis.call('ZREM', 'eyas:open', ARGV[1])
 redis.call('ZREM', 'eyas:delayed', ARGV[1])
-note_seen(ARGV[1], now, ARGV[4] + ARGV[5])
+note_seen(now, ARGV[4] + ARGV[5], ARGV[1])
 redis.call('SET', KEYS[2], ARGV[3], 'EX', ARGV[4])
 redis.call('PUBLISH', KEYS[2], ARGV[3])
 redis.call('PUBLISH', KEYS[1], 'cancelled')

@@ -3,23 +3,61 @@
 -- KEYS  1 in-flight set   2 landing list   3... lists to take from, the most urgent first
 -- ARGV  1 worker   2 most messages to take   3 lease in seconds   4 queue that feeds the landing list
 --       5... tags to acknowledge
--- returns {tag, message, tag, message, ...}
+-- returns {now, one, one, ...}, each claimed message one of
+--   {tag, message}
+--   {tag, '', id, function, payload, attempts so far, accepted_at, failures, request_id}  of an
+--     invocation that web accepted, that was never claimed before, and that may run
+--   {tag, '', id, function}  of any other one that web accepted: `start` tells whether it may run
 
 for i = 5, #ARGV do
   let_go(ARGV[1], ARGV[i])
 end
-local claimed = {}
+
+local now = now_us()
+local limited = {}
+
+-- Whether so many attempts of a function may run at a time only that a slot must be found first.
+local function is_limited(name)
+  if limited[name] == nil then
+    limited[name] = redis.call('HEXISTS', 'eyas:concurrency', name) == 1
+  end
+  return limited[name]
+end
+
+local function look_at(tag, message)
+  local name, id, was_delivered = ours(message)
+  if not id then
+    return {tag, message}
+  end
+  local found = redis.call('HMGET', record_of(id), 'status', 'payload', 'attempt', 'accepted_at',
+    'failures', 'request_id', 'claim', 'due_at', 'cancel_requested', 'expires_at', 'parked')
+  if was_delivered or found[1] ~= 'queued' or found[7] or found[8] or found[9] or found[11]
+    or found[10] and tonumber(found[10]) < now or is_limited(name) then
+    return {tag, '', id, name}
+  end
+  redis.call('HSET', record_of(id), 'claim', ARGV[1] .. ' ' .. tag)
+  return {tag, '', id, name, found[2], tonumber(found[3]), tonumber(found[4]),
+    tonumber(found[5] or 0), found[6] or ''}
+end
+
+local claimed = {whole(now)}
 local function claim(list, queue)
-  while #claimed < 2 * ARGV[2] do
-    local message = redis.call('RPOP', list)
-    if not message then
-      return
+  local room = ARGV[2] + 1 - #claimed
+  local messages = room > 0 and redis.call('RPOP', list, room)
+  if not messages then
+    return
+  end
+  local last = redis.call('INCRBY', 'eyas:claims', #messages)
+  local held = {}
+  for i, message in ipairs(messages) do
+    local tag = whole(last - #messages + i) .. ':' .. deliveries_of(message) + 1 .. ':' .. queue
+    held[#held + 1] = tag
+    held[#held + 1] = message
+    claimed[#claimed + 1] = look_at(tag, message)
+    if #held == 200 or i == #messages then
+      redis.call('HSET', KEYS[1], unpack(held))
+      held = {}
     end
-    local sequence = redis.call('INCR', 'eyas:claims')
-    local tag = whole(sequence) .. ':' .. deliveries_of(message) + 1 .. ':' .. queue
-    redis.call('HSET', KEYS[1], tag, message)
-    claimed[#claimed + 1] = tag
-    claimed[#claimed + 1] = message
   end
 end
 claim(KEYS[2], ARGV[4])
@@ -28,7 +66,7 @@ for i = 3, #KEYS do
 end
 -- Even with nothing claimed: what the worker waits for next lands in its list.
 if not redis.call('ZSCORE', 'eyas:leases', ARGV[1]) then
-  redis.call('ZADD', 'eyas:leases', whole(now_us() + ARGV[3] * 1000000), ARGV[1])
+  redis.call('ZADD', 'eyas:leases', whole(now + ARGV[3] * 1000000), ARGV[1])
   redis.call('SET', 'eyas:landing_queue:' .. ARGV[1], ARGV[4])
 end
 return claimed

@@ -1,7 +1,10 @@
 """Steps of workers: taking messages out of the queues, and giving back what they do not finish."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
+
+import msgspec
 
 from runtime.invocation import Invocation
 from runtime.message import QUEUE
@@ -13,8 +16,7 @@ LEASE_SECONDS = 3.0
 """How long a worker's claims hold after it was last heard of."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Claim:
+class Claim(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One message in a worker's hands. Whoever holds it may change its invocation's record."""
 
     worker: str
@@ -29,6 +31,37 @@ class Claim:
     def queue(self) -> str:
         """The queue that it was taken from."""
         return self.tag.split(":", 2)[2]
+
+
+class Ticket(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A claimed message that web wrote.
+
+    If it is `fresh`, the invocation may run, and has not been tried since it was accepted or
+    redriven. Otherwise `start` tells whether it may, and the fields after it are not known.
+    `claimed_at_us` is by the broker's clock.
+    """
+
+    held: Claim
+    id: str
+    function: str
+    claimed_at_us: int
+    fresh: bool
+    payload: bytes = b""
+    attempts: int = 0
+    accepted_at_us: int = 0
+    failures: int = 0
+    request_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claimed:
+    """The answer to `claim`: messages that web wrote, and all others with their text."""
+
+    tickets: tuple[Ticket, ...]
+    messages: tuple[tuple[Claim, bytes], ...]
+
+    def __len__(self) -> int:
+        return len(self.tickets) + len(self.messages)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,8 +88,8 @@ def claim(
     room: int,
     landing_queue: str = QUEUE,
     acknowledged: Sequence[str] = (),
-) -> Step[list[tuple[str, bytes]]]:
-    """Claim up to `room` messages, and acknowledge tags; the answer is tags and messages.
+) -> Step[Claimed]:
+    """Claim up to `room` messages, and acknowledge tags.
 
     What has landed comes first, then `queues` in their order, the oldest message first.
     """
@@ -64,9 +97,7 @@ def claim(
         script=script("claim"),
         keys=(keys.in_flight(worker), keys.landing(worker), *queues),
         arguments=(worker, room, LEASE_SECONDS, landing_queue, *acknowledged),
-        parse=lambda reply: [
-            (tag.decode(), message) for tag, message in zip(reply[::2], reply[1::2], strict=True)
-        ],
+        parse=lambda reply: _claimed(worker, reply),
     )
 
 
@@ -95,9 +126,22 @@ def requeue(held: Claim, *, has_crashed: bool) -> Step[bool]:
     )
 
 
-def requeue_unstarted(worker: str) -> Step[int]:
-    """Give back, in order, what a worker has claimed and not started."""
-    return Step(script=script("requeue"), arguments=(worker, "", 0), parse=int)
+def requeue_unstarted(worker: str, *, kept: Iterable[str] = ()) -> Step[int]:
+    """Give back, in order, what a worker has claimed and not started, but for the tags `kept`."""
+    return Step(script=script("requeue"), arguments=(worker, "", 0, *kept), parse=int)
+
+
+def note_begun(worker: str, begun: Iterable[tuple[str, str, float]]) -> Step[frozenset[str]]:
+    """Make the records say that fresh invocations run; the answer is the tags that are not held.
+
+    Of each its tag, its id, and for how many seconds it has been running.
+    """
+    each = [part for tag, id_, seconds in begun for part in (tag, id_, microseconds(seconds))]
+    return Step(
+        script=script("began"),
+        arguments=(worker, *each),
+        parse=lambda reply: frozenset(tag.decode() for tag in reply),
+    )
 
 
 def renew(worker: str, *, consumes: bool, landing_queue: str = QUEUE) -> Step[Renewed]:
@@ -180,3 +224,39 @@ def read_tags(worker: str) -> Step[list[str]]:
         arguments=("HKEYS", keys.in_flight(worker)),
         parse=lambda reply: [tag.decode() for tag in reply],
     )
+
+
+def _claimed(worker: str, reply: list[Any]) -> Claimed:
+    now = int(reply[0])
+    tickets, messages = [], []
+    for one in reply[1:]:
+        held = Claim(worker=worker, tag=one[0].decode())
+        match one:
+            case [_, message]:
+                messages.append((held, message))
+            case [_, _, id_, function]:
+                tickets.append(
+                    Ticket(
+                        held=held,
+                        id=id_.decode(),
+                        function=function.decode(),
+                        claimed_at_us=now,
+                        fresh=False,
+                    )
+                )
+            case [_, _, id_, function, payload, attempts, accepted_at, failures, request_id]:
+                tickets.append(
+                    Ticket(
+                        held=held,
+                        id=id_.decode(),
+                        function=function.decode(),
+                        claimed_at_us=now,
+                        fresh=True,
+                        payload=payload,
+                        attempts=attempts,
+                        accepted_at_us=accepted_at,
+                        failures=failures,
+                        request_id=request_id.decode() or None,
+                    )
+                )
+    return Claimed(tickets=tuple(tickets), messages=tuple(messages))

@@ -17,7 +17,13 @@ import structlog
 from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
-from redis.exceptions import OutOfMemoryError, ReadOnlyError, RedisError, ResponseError
+from redis.exceptions import (
+    NoScriptError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisError,
+    ResponseError,
+)
 from redis.maint_notifications import MaintNotificationsConfig
 from redis.retry import Retry
 
@@ -171,6 +177,11 @@ def _word(error: ResponseError) -> str:
             return "READONLY: "
         case _:
             return ""
+
+
+def is_unknown_script(error: Exception) -> bool:
+    """Tell whether the broker was asked for a script by a name that it has not heard of yet."""
+    return isinstance(error, NoScriptError)
 
 
 def check_server(url: str) -> None:

@@ -1,56 +1,122 @@
--- Finish an invocation: its record, Celery's result, the news of both, and the message's
+-- Finish invocations: of each its record, Celery's result, the news of both, and the message's
 -- acknowledgement, in one step.
 --
--- KEYS  1 record (also the channel)   2 Celery's result (also a channel)
--- ARGV  1 worker   2 tag   3 id   4 terminal status   5 Celery's result
---       6 reason of the dead letter, or ''   7 seconds to keep record and result
---       8 seconds to keep a dead letter   9 seconds to remember the id after either
---       10 token of this request   11, 12 a field, `result` or `error`, and its value
---       13 '1' to keep the claim until the message is acknowledged: others have to hear of it first
--- returns {1, attempt, accepted_at, started_at, finished_at, request_id}; so it does again if the
---         same request has finished it already. {0} if the claim is not held: nothing is changed
+-- ARGV  1 worker   2 token of this request   3 seconds to keep records and results
+--       4 seconds to keep dead letters   5 seconds to remember ids after either
+--       6... ten for each invocation:
+--         1 tag   2 id   3 terminal status   4 Celery's result   5 reason of the dead letter, or ''
+--         6, 7 a field, `result` or `error`, and its value
+--         8 '1' to keep the claim until the message is acknowledged: others have to hear of it first
+--         9, 10 microseconds since the attempt began and since it ended, if it was run without a
+--         word, or ''
+-- returns six numbers for each: 1, attempt, accepted_at, started_at, finished_at, request_id; so it
+--         does again if the same request has finished it already. The first is 0 if the claim is not
+--         held: nothing is changed
 
-local found = redis.call('HMGET', KEYS[1], 'status', 'attempt', 'accepted_at', 'started_at',
-  'request_id', 'function', 'finished_by', 'finished_at')
-local status, name = found[1], found[6]
-local function answer(finished_at)
-  return {1, tonumber(found[2] or 0), tonumber(found[3] or 0), tonumber(found[4] or 0), finished_at,
-    found[5] or ''}
-end
-if found[7] == ARGV[10] then
-  return answer(tonumber(found[8]))
-end
-local message = redis.call('HGET', in_flight_of(ARGV[1]), ARGV[2])
-if not message then
-  return {0}
-end
-if not status or TERMINAL[status] then
-  let_go(ARGV[1], ARGV[2])
-  return {0}
-end
-if status == 'running' and redis.call('HEXISTS', running_of(ARGV[1]), ARGV[2]) == 0 then
-  return {0}
-end
+local worker = ARGV[1]
 local now = now_us()
-count(name, status, ARGV[4])
-redis.call('HSET', KEYS[1], 'status', ARGV[4], 'finished_at', whole(now), 'finished_by', ARGV[10],
-  ARGV[11], ARGV[12])
-redis.call('HDEL', KEYS[1], ARGV[11] == 'result' and 'error' or 'result', 'message', 'queue',
-  'due_at')
-redis.call('EXPIRE', KEYS[1], ARGV[7])
-redis.call('ZREM', 'eyas:open', ARGV[3])
--- By a second message, one may be finished that is delayed.
-redis.call('ZREM', 'eyas:delayed', ARGV[3])
-note_seen(ARGV[3], now, (ARGV[6] == '' and ARGV[7] or ARGV[8]) + ARGV[9])
-if ARGV[6] ~= '' then
-  local _, _, queue = parts_of(ARGV[2])
-  bury(ARGV[3], name, ARGV[6], queue, message, now, ARGV[8])
+local answers, counted, seen, seen_longer, let_go_unstarted = {}, {}, {}, {}, {}
+-- Most of what is finished at once was never noted as running.
+local none_runs = redis.call('EXISTS', running_of(worker)) == 0
+
+local function answer(...)
+  for _, value in ipairs({...}) do
+    answers[#answers + 1] = value
+  end
 end
-let_go(ARGV[1], ARGV[2])
-if ARGV[13] == '1' then
-  redis.call('HSET', in_flight_of(ARGV[1]), ARGV[2], message)
+
+-- Counts are added up, and written once for all.
+local function counts(name, from, to)
+  local changes = counted[name] or {}
+  counted[name] = changes
+  changes[from] = (changes[from] or 0) - 1
+  changes[to] = (changes[to] or 0) + 1
 end
-redis.call('SET', KEYS[2], ARGV[5], 'EX', ARGV[7])
-redis.call('PUBLISH', KEYS[2], ARGV[5])
-redis.call('PUBLISH', KEYS[1], ARGV[4])
-return answer(now)
+
+local function finish(tag, id, status_now, celery_result, reason, field, value, keeps, began, ended)
+  local record, result_key = record_of(id), 'celery-task-meta-' .. id
+  local found = redis.call('HMGET', record, 'status', 'attempt', 'accepted_at', 'started_at',
+    'request_id', 'function', 'finished_by', 'finished_at', 'due_at', 'error', 'message',
+    'cancel_requested')
+  local status, name = found[1], found[6]
+  local attempt, accepted_at = tonumber(found[2] or 0), tonumber(found[3] or 0)
+  if found[7] == ARGV[2] then
+    return answer(1, attempt, accepted_at, tonumber(found[4] or 0), tonumber(found[8]),
+      found[5] or '')
+  end
+  if redis.call('HEXISTS', in_flight_of(worker), tag) == 0 then
+    return answer(0, 0, 0, 0, 0, '')
+  end
+  if not status or TERMINAL[status] then
+    let_go(worker, tag)
+    return answer(0, 0, 0, 0, 0, '')
+  end
+  local is_started = not none_runs and redis.call('HEXISTS', running_of(worker), tag) == 1
+  if status == 'running' and not is_started then
+    return answer(0, 0, 0, 0, 0, '')
+  end
+  counts(name, status, status_now)
+  local started_at, finished_at = tonumber(found[4] or 0), now
+  local changes = {'status', status_now, 'finished_by', ARGV[2], field, value}
+  if began ~= '' then
+    finished_at = now - ended
+    if not is_started then
+      attempt, started_at = attempt + 1, now - began
+      changes[#changes + 1] = 'attempt'
+      changes[#changes + 1] = attempt
+      changes[#changes + 1] = 'started_at'
+      changes[#changes + 1] = whole(started_at)
+    end
+  end
+  redis.call('HSET', record, 'finished_at', whole(finished_at), unpack(changes))
+  if found[9] or found[10] or found[11] then
+    redis.call('HDEL', record, field == 'result' and 'error' or 'result', 'message', 'queue',
+      'due_at')
+    -- By a second message, one may be finished that is delayed.
+    redis.call('ZREM', 'eyas:delayed', id)
+  end
+  local message = (reason ~= '' or keeps == '1') and redis.call('HGET', in_flight_of(worker), tag)
+  redis.call('EXPIRE', record, ARGV[3])
+  redis.call('ZREM', 'eyas:open', id)
+  if reason == '' then
+    seen[#seen + 1] = id
+  else
+    seen_longer[#seen_longer + 1] = id
+    local _, _, queue = parts_of(tag)
+    bury(id, name, reason, queue, message, now, ARGV[4])
+  end
+  if is_started then
+    let_go(worker, tag)
+    if keeps == '1' then
+      redis.call('HSET', in_flight_of(worker), tag, message)
+    end
+  elseif keeps ~= '1' then
+    let_go_unstarted[#let_go_unstarted + 1] = tag
+  end
+  if found[12] then
+    redis.call('SREM', cancelling_of(worker), id)
+  end
+  redis.call('SET', result_key, celery_result, 'EX', ARGV[3])
+  redis.call('PUBLISH', result_key, celery_result)
+  redis.call('PUBLISH', record, status_now)
+  answer(1, attempt, accepted_at, started_at, finished_at, found[5] or '')
+end
+
+for i = 6, #ARGV, 10 do
+  finish(unpack(ARGV, i, i + 9))
+end
+if #let_go_unstarted > 0 then
+  redis.call('HDEL', in_flight_of(worker), unpack(let_go_unstarted))
+end
+for name, changes in pairs(counted) do
+  for status, change in pairs(changes) do
+    redis.call('HINCRBY', counts_of(name), status, change)
+  end
+end
+if #seen > 0 then
+  note_seen(now, ARGV[3] + ARGV[5], unpack(seen))
+end
+if #seen_longer > 0 then
+  note_seen(now, ARGV[4] + ARGV[5], unpack(seen_longer))
+end
+return answers

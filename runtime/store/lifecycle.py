@@ -2,8 +2,11 @@
 
 import enum
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from runtime.invocation import Status
 from runtime.policy import DeadLetterReason
@@ -72,8 +75,7 @@ class ToBeCancelled:
     """The answer to `retry` for an invocation that was cancelled while it ran."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ended:
+class Ended(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The answer to `finish` and `retry`; `started_at_us` is None if no attempt was started."""
 
     attempt: int
@@ -102,6 +104,25 @@ def start(
     )
 
 
+class Finish(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What becomes of one invocation: a terminal status.
+
+    Exactly one of `result` and `error` is given, as JSON text. `celery_result` is what
+    `AsyncResult` reads. With `keeps_claim` the message is still to be acknowledged, or comes again.
+    `ran` says of a fresh invocation how many seconds ago its attempt began, and ended.
+    """
+
+    held: Claim
+    id: str
+    status: Status
+    celery_result: bytes
+    result: bytes | None = None
+    error: bytes | None = None
+    dead_letter: DeadLetterReason | None = None
+    keeps_claim: bool = False
+    ran: tuple[float, float] | None = None
+
+
 def finish(
     held: Claim,
     invocation_id: str,
@@ -114,31 +135,57 @@ def finish(
     dead_letter: DeadLetterReason | None = None,
     keeps_claim: bool = False,
 ) -> Step[Ended | None]:
-    """Write a terminal status and acknowledge the message; None if the claim is not held.
+    """`finish_all`, of one invocation."""
+    finish = Finish(
+        held=held,
+        id=invocation_id,
+        status=status,
+        celery_result=celery_result,
+        result=result,
+        error=error,
+        dead_letter=dead_letter,
+        keeps_claim=keeps_claim,
+    )
+    step = finish_all([finish], retention=retention)
+    return Step(
+        script=step.script, arguments=step.arguments, parse=lambda reply: step.parse(reply)[0]
+    )
 
-    With `keeps_claim` the message is still to be acknowledged, or comes again.
-    Exactly one of `result` and `error` is given, as JSON text. `celery_result` is what
-    `AsyncResult` reads.
+
+def finish_all(finishes: Sequence[Finish], *, retention: Retention) -> Step[list[Ended | None]]:
+    """Write terminal statuses and acknowledge the messages; all by one worker.
+
+    For each the answer is None if its claim is not held.
     """
-    outcome = ("result", result) if result is not None else ("error", error or b"null")
+    each: list[Any] = []
+    for one in finishes:
+        field, value = ("error", one.error or b"null")
+        if one.result is not None:
+            field, value = "result", one.result
+        began, ended = one.ran or (None, None)
+        each += (
+            one.held.tag,
+            one.id,
+            one.status.value,
+            one.celery_result,
+            one.dead_letter.value if one.dead_letter is not None else "",
+            field,
+            value,
+            "1" if one.keeps_claim else "",
+            "" if began is None else microseconds(began),
+            "" if ended is None else microseconds(ended),
+        )
     return Step(
         script=script("finish"),
-        keys=(keys.invocation(invocation_id), keys.celery_result(invocation_id)),
         arguments=(
-            held.worker,
-            held.tag,
-            invocation_id,
-            status.value,
-            celery_result,
-            dead_letter.value if dead_letter is not None else "",
+            finishes[0].held.worker,
+            _token(),
             retention.record_seconds,
             retention.dead_letter_seconds,
             retention.id_seconds,
-            _token(),
-            *outcome,
-            int(keeps_claim),
+            *each,
         ),
-        parse=_ended,
+        parse=lambda reply: [_ended(reply[at : at + 6]) for at in range(0, len(reply), 6)],
     )
 
 

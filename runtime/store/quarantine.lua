@@ -15,7 +15,7 @@ redis.call('HSET', record_of(ARGV[3]), 'function', ARGV[4], 'status', 'failed', 
   'payload', ARGV[6], 'attempt', 0, 'max_attempts', 0, 'accepted_at', whole(now),
   'finished_at', whole(now), 'error', ARGV[5])
 count(ARGV[4], nil, 'failed')
-note_seen(ARGV[3], now, ARGV[7] + ARGV[8])
+note_seen(now, ARGV[7] + ARGV[8], ARGV[3])
 bury(ARGV[3], ARGV[4], ARGV[9], queue, message, now, ARGV[7])
 let_go(ARGV[1], ARGV[2])
 return 1

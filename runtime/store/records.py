@@ -43,6 +43,14 @@ def read(invocation_id: str, *, retention: Retention) -> Step[Record | Gone | No
     )
 
 
+def read_payload(invocation_id: str) -> Step[bytes]:
+    """Read the payload alone; empty if there is no record."""
+    return Step(
+        arguments=("HGET", keys.invocation(invocation_id), "payload"),
+        parse=lambda reply: reply or b"",
+    )
+
+
 def read_counts(function: str) -> Step[dict[str, int]]:
     """Read how many invocations were accepted, and how many have each status."""
     return Step(arguments=("HGETALL", keys.counts(function)), parse=counts)

@@ -2,10 +2,15 @@
 --
 -- ARGV  1 worker   2 a tag, or '' for all messages that it has not started
 --       3 whether the process that ran it died: '1', which is counted, or '0'
+--       4... with '', tags to keep nevertheless
 -- returns how many were given back
 
 if ARGV[2] == '' then
-  return give_back_all(ARGV[1], ARGV[3] == '1', true)
+  local kept = {}
+  for i = 4, #ARGV do
+    kept[ARGV[i]] = true
+  end
+  return give_back_all(ARGV[1], ARGV[3] == '1', true, kept)
 end
 local message = redis.call('HGET', in_flight_of(ARGV[1]), ARGV[2])
 if not message then

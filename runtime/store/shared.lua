@@ -48,6 +48,15 @@ local function with_deliveries(message, deliveries)
   return '{"deliveries":' .. deliveries .. ',' .. string.sub(bare, 2)
 end
 
+-- What a message that web wrote says at its beginning (`runtime.message.OURS`): its function, its
+-- id, and whether it was delivered before. Nothing for any other message.
+local function ours(message)
+  local _, last = string.find(message, '^{"deliveries":%d+,')
+  local name, id = string.match(message,
+    '^"headers":{"eyas_trigger":"[^"]*","task":"([^"]*)","id":"([^"]*)"', (last or 1) + 1)
+  return name, id, last ~= nil
+end
+
 -- The id that a message carries, as `runtime.message.id_in` finds it.
 local function id_in(message)
   -- Plain text is found much faster than a pattern.
@@ -107,18 +116,29 @@ local function give_back(worker, tag, message, is_fault)
       end
       redis.call('PUBLISH', record_of(id), 'queued')
     end
+  else
+    _, id = ours(message)
+    if id then
+      redis.call('SREM', cancelling_of(worker), id)
+      if is_fault and redis.call('HGET', record_of(id), 'claim') == worker .. ' ' .. tag then
+        -- It may have begun, without a word: the next attempt is not the first.
+        redis.call('HINCRBY', record_of(id), 'attempt', 1)
+      end
+    end
   end
   let_go(worker, tag)
   redis.call('RPUSH', queue, with_deliveries(message, is_fault and deliveries or deliveries - 1))
 end
 
--- Give back all that a worker holds, or all that it has not started, oldest first in the queue.
-local function give_back_all(worker, is_fault, unstarted_only)
+-- Give back all that a worker holds, or all that it has not started and does not want to keep,
+-- oldest first in the queue.
+local function give_back_all(worker, is_fault, unstarted_only, kept)
   local in_flight = redis.call('HGETALL', in_flight_of(worker))
   local held = {}
   for i = 1, #in_flight, 2 do
     local tag = in_flight[i]
-    if not unstarted_only or redis.call('HEXISTS', running_of(worker), tag) == 0 then
+    if not unstarted_only
+      or not kept[tag] and redis.call('HEXISTS', running_of(worker), tag) == 0 then
       held[#held + 1] = {parts_of(tag), tag, in_flight[i + 1]}
     end
   end
@@ -146,10 +166,10 @@ end
 
 -- Remember for some seconds that an id was in use: it is told from one never seen even when its
 -- record has expired. One set for each day on which such memories end.
-local function note_seen(id, now, seconds)
+local function note_seen(now, seconds, ...)
   local day = math.floor(now / 86400000000 + seconds / 86400) + 1
   local key = 'eyas:seen:' .. whole(day)
-  redis.call('SADD', key, id)
+  redis.call('SADD', key, ...)
   redis.call('EXPIREAT', key, whole(day * 86400))
 end
 

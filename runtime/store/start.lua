@@ -52,7 +52,13 @@ if status == 'running' then
   status = 'queued'
   let_go(worker, tag)
 end
-if redis.call('ZSCORE', 'eyas:delayed', ARGV[3]) then
+local is_claimed_twice = false
+if found[5] and found[5] ~= claim then
+  -- Another message of it may be about to run.
+  local worker, tag = string.match(found[5], '^(%S+) (.*)$')
+  is_claimed_twice = redis.call('HEXISTS', in_flight_of(worker), tag) == 1
+end
+if is_claimed_twice or redis.call('ZSCORE', 'eyas:delayed', ARGV[3]) then
   let_go(ARGV[1], ARGV[2])
   pass_on()
   return answer('duplicate')
@@ -66,6 +72,7 @@ if forbidden then
   return answer(forbidden)
 end
 if ARGV[4] == '0' then
+  redis.call('HDEL', 'eyas:concurrency', name)
   if found[11] then
     -- The limit was lifted meanwhile: let the others come too.
     wake(name)

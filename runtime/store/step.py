@@ -4,6 +4,7 @@ A blocking client (worker, scheduler, CLI), an asyncio client (web) and the work
 out the same steps; see `runtime.store.client`.
 """
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -41,6 +42,17 @@ def script(name: str, *, even_if_full: bool = False) -> str:
     else:
         flags = ""
     return f"#!lua{flags}\n{_text('shared')}{_text(name)}"
+
+
+@cache
+def digest(text: str) -> str:
+    """Return the name under which the broker knows a script that it has been sent."""
+    return hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
+
+
+def load(step: Step[Any]) -> Step[None]:
+    """Have the broker keep a step's script."""
+    return Step(arguments=("SCRIPT", "LOAD", step.script), parse=lambda _: None)
 
 
 def pairs(reply: Any) -> dict[bytes, bytes]:

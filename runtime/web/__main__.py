@@ -7,7 +7,7 @@ import sys
 
 import structlog
 
-from runtime import entry
+from runtime import entry, logs
 from runtime.store import AsyncStore, GroupCommit, Watcher
 from runtime.web.app import create_app
 from runtime.web.server import AddressInUseError, check_address, serve
@@ -39,6 +39,7 @@ def main() -> None:
         None if sys.platform == "win32" else importlib.import_module("uvloop").new_event_loop
     )
     with asyncio.Runner(loop_factory=loop_factory) as runner:
+        logs.write_by_turns(runner.get_loop().call_soon)
         runner.run(serve(app, settings))
     structlog.get_logger("web").info("web.stopped")
 

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import signal
 import sys
 import time
 import warnings
@@ -12,7 +13,7 @@ from billiard import pool
 from celery import signals
 from celery.exceptions import CPendingDeprecationWarning, SecurityWarning
 
-from runtime import entry
+from runtime import entry, logs
 from runtime.errors import BrokerUnavailableError
 from runtime.store import Store, claims
 from runtime.worker.app import EyasCelery, create_celery, create_worker
@@ -68,11 +69,21 @@ def main() -> None:
     )
     store = Store(url, reply_seconds=_REPLY_SECONDS)
     app = create_celery(registry=registry, settings=settings, store=store, name=name)
-    keeper = LeaseKeeper(url, worker=app.eyas_worker, pid_of=pool_process_of)
+
+    def stop_one(invocation_id: str) -> None:
+        pid = pool_process_of(invocation_id)
+        if pid is None:
+            app.eyas_dispatcher.to_stop.append(invocation_id)
+        else:
+            structlog.get_logger("worker").info("attempt.cancelled", invocation_id=invocation_id)
+            os.kill(pid, signal.SIGKILL)
+
+    keeper = LeaseKeeper(url, worker=app.eyas_worker, kept=app.eyas_dispatcher.kept, stop=stop_one)
     told_to_stop: list[str] = []
 
     def stopping(how: str, **_: Any) -> None:
         structlog.get_logger("worker").info("worker.stopping", how=how.lower())
+        app.eyas_dispatcher.is_stopping = True
         if not told_to_stop:
             keeper.start()
         told_to_stop.append(how)
@@ -80,6 +91,7 @@ def main() -> None:
     signals.worker_shutting_down.connect(stopping, weak=False)
     worker = create_worker(app, name=name)
     worker.start()
+    logs.write_at_once()
     keeper.stop()
     log = structlog.get_logger("worker")
     _retire(app)

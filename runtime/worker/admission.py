@@ -2,6 +2,7 @@
 
 import contextlib
 import re
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -16,7 +17,7 @@ from runtime.policy import DeadLetterReason
 from runtime.registry import Registry
 from runtime.settings import Settings
 from runtime.store import Store, claims, lifecycle
-from runtime.store.claims import Claim
+from runtime.store.claims import Claim, Ticket
 from runtime.worker import envelope
 from runtime.worker.envelope import Envelope, MalformedMessageError
 
@@ -38,9 +39,10 @@ class Admission:
     registry: Registry
     store: Store
     settings: Settings
+    take: Callable[[Iterable[Ticket]], None]
 
     def admit(self, held: Claim, raw: bytes) -> dict[str, Any] | None:
-        """Return the message as kombu takes it; None if it is not to be run now."""
+        """Return the message as kombu takes it; None if Celery is not to run it, or not now."""
         if held.deliveries > self.settings.max_deliveries * _INNOCENT_DELIVERIES:
             self._bury_poison(held, raw)
             return None
@@ -57,6 +59,12 @@ class Admission:
             self._finish_unknown(held, sound)
             return None
         if sound.due_at is not None and self._is_put_off(held, sound, sound.due_at):
+            return None
+        return self._for_celery(held, sound)
+
+    def _for_celery(self, held: Claim, sound: Envelope) -> dict[str, Any] | None:
+        if sound.is_plain and self._fits(sound):
+            self.take([_ticket(held, sound)])
             return None
         # Celery would hold a message with an `eta` in its memory.
         sound.raw["headers"]["eta"] = None
@@ -122,6 +130,14 @@ class Admission:
             )
         )
 
+    def _fits(self, sound: Envelope) -> bool:
+        """Tell whether the record has the payload as the function takes it."""
+        try:
+            self.registry[sound.task].payload.named(sound.args, sound.kwargs)
+        except InvalidPayloadError:
+            return False
+        return True
+
     def _is_put_off(self, held: Claim, sound: Envelope, due_at: datetime) -> bool:
         until_us = round(due_at.timestamp() * 1_000_000)
         return self.store.insist(claims.put_off(held, sound.id, until_us=until_us))
@@ -173,3 +189,7 @@ class Admission:
             )
         )
         return ended is not None
+
+
+def _ticket(held: Claim, sound: Envelope) -> Ticket:
+    return Ticket(held=held, id=sound.id, function=sound.task, claimed_at_us=0, fresh=False)

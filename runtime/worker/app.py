@@ -11,12 +11,18 @@ import celery
 from runtime.message import QUEUE
 from runtime.registry import Registry
 from runtime.settings import Settings
-from runtime.store import Store
+from runtime.store import Store, records
 from runtime.worker import control, serializer, transport
 from runtime.worker.admission import Admission
 from runtime.worker.attempts import Attempts
+from runtime.worker.audience import CeleryAudience
 from runtime.worker.backend import RecordBackend
 from runtime.worker.consumer import Consumer
+from runtime.worker.debts import Debts
+from runtime.worker.dispatcher import Dispatcher
+from runtime.worker.executor.work import Work
+from runtime.worker.executors import Executors
+from runtime.worker.settling import Settling
 from runtime.worker.steps import EventsTogether, LeaseRenewal, PoolMending
 from runtime.worker.task import FunctionTask
 
@@ -32,6 +38,8 @@ class EyasCelery(celery.Celery):  # type: ignore[misc]
     eyas_settings: Settings
     eyas_worker: str
     eyas_admission: Admission
+    eyas_dispatcher: Dispatcher
+    eyas_audience: CeleryAudience
     eyas_acknowledged: list[str]
 
 
@@ -48,12 +56,18 @@ def create_celery(*, registry: Registry, settings: Settings, store: Store, name:
     app.eyas_store = store
     app.eyas_settings = settings
     app.eyas_worker = _unique(f"{name}@{socket.gethostname()}:{os.getpid()}")
-    app.eyas_admission = Admission(registry=registry, store=store, settings=settings)
+    app.eyas_audience = CeleryAudience()
+    app.eyas_dispatcher = _dispatcher(app, registry)
+    app.eyas_admission = Admission(
+        registry=registry, store=store, settings=settings, take=app.eyas_dispatcher.take
+    )
     app.eyas_acknowledged = []
     transport.install(
         transport.Hands(
             worker=app.eyas_worker,
             store=store,
+            room=app.eyas_dispatcher.room,
+            take=app.eyas_dispatcher.take,
             admit=app.eyas_admission.admit,
             acknowledged=app.eyas_acknowledged,
         )
@@ -71,8 +85,6 @@ def create_celery(*, registry: Registry, settings: Settings, store: Store, name:
         # Celery would replace our log set-up with its own.
         worker_hijack_root_logger=False,
         worker_redirect_stdouts=False,
-        # Flower shows what these events tell.
-        worker_send_task_events=True,
         # A worker that cannot reach the broker waits for it, for ever, instead of exiting.
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
@@ -90,11 +102,46 @@ def create_celery(*, registry: Registry, settings: Settings, store: Store, name:
             "health_check_interval": 10,
         },
     )
+    app.steps["worker"].add(Executors)
     app.steps["consumer"].update({LeaseRenewal, PoolMending, EventsTogether})
     attempts = Attempts(store=store, settings=settings)
     for function in registry.values():
         app.register_task(FunctionTask(function, worker=app.eyas_worker, attempts=attempts))
     return app
+
+
+def _dispatcher(app: EyasCelery, registry: Registry) -> Dispatcher:
+    settings, store = app.eyas_settings, app.eyas_store
+
+    def celery_result(
+        invocation_id: str, error: BaseException, *, traceback: str, is_retried: bool
+    ) -> bytes:
+        result: bytes = app.backend.error_result(
+            invocation_id, error, traceback=traceback, is_retried=is_retried
+        )
+        return result
+
+    return Dispatcher(
+        worker=app.eyas_worker,
+        functions=registry,
+        settings=settings,
+        store=store,
+        work=Work(
+            functions=registry,
+            max_result_bytes=settings.max_result_bytes,
+            celery_result=celery_result,
+            read_payload=lambda invocation_id: store.insist(records.read_payload(invocation_id)),
+        ),
+        settling=Settling(
+            worker=app.eyas_worker,
+            debts=Debts(store=store),
+            settings=settings,
+            celery_result=celery_result,
+            audience=app.eyas_audience,
+        ),
+        # Celery's remote control changes the task's.
+        timeout_of=lambda name: float(app.tasks[name].time_limit),
+    )
 
 
 def _unique(name: str) -> str:

@@ -3,7 +3,6 @@
 In the pool process, or in its parent when that process was stopped.
 """
 
-import random
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,11 +13,12 @@ from runtime.errors import EyasError
 from runtime.function import Function
 from runtime.invocation import Status, between_ms
 from runtime.outcome import FunctionError
-from runtime.policy import DeadLetterReason, GiveUp, TryAgain, decide
+from runtime.policy import DeadLetterReason, GiveUp, TryAgain
 from runtime.settings import Settings
 from runtime.store import Store, lifecycle, records
 from runtime.store.claims import Claim
 from runtime.store.lifecycle import Ended, ToBeCancelled
+from runtime.worker.judging import judge
 
 _log = structlog.get_logger("worker")
 
@@ -34,25 +34,16 @@ class Attempts:
     store: Store
     settings: Settings
 
-    def decide(
-        self, function: Function[..., Any], *, error: BaseException, failures: int, age_us: int
-    ) -> TryAgain | GiveUp:
-        """Decide what becomes of an invocation after an attempt that failed."""
-        return decide(
-            function.retry_policy,
-            error=error,
-            failures=failures,
-            age_seconds=age_us / 1_000_000,
-            random=random.random,
-        )
-
     def decide_stopped(
         self, invocation_id: str, *, function: Function[..., Any]
     ) -> TryAgain | GiveUp:
-        """`decide`, after an attempt that was stopped at its timeout."""
+        """Decide what becomes of an invocation whose attempt was stopped at its timeout."""
         run = self.store.insist(records.read_run(invocation_id))
-        return self.decide(
-            function, error=TimeoutError(), failures=run.failures + 1, age_us=run.age_us
+        return judge(
+            function,
+            TimeoutError(),
+            failures=run.failures + 1,
+            age_seconds=run.age_us / 1_000_000,
         )
 
     def retry(
@@ -82,7 +73,7 @@ class Attempts:
         )
         if isinstance(ended, ToBeCancelled):
             raise CancelledError(invocation_id)
-        _log_end(
+        log_end(
             ended,
             invocation_id=invocation_id,
             function=function,
@@ -120,7 +111,7 @@ class Attempts:
                 keeps_claim=keeps_claim,
             )
         )
-        _log_end(
+        log_end(
             ended,
             invocation_id=invocation_id,
             function=function,
@@ -131,7 +122,7 @@ class Attempts:
         )
 
 
-def _log_end(
+def log_end(
     ended: Ended | None,
     *,
     invocation_id: str,
@@ -142,6 +133,7 @@ def _log_end(
     dead_letter: DeadLetterReason | None = None,
     retry_in_seconds: float | None = None,
 ) -> None:
+    """Write the one line of an attempt."""
     if ended is None:
         # Celery also reports the lost process of an attempt that it has stopped itself.
         _log.debug(

@@ -5,6 +5,7 @@ killed, in the parent. For a function, record, Celery result and news of both ar
 store; any other task (`celery.chunks`, say) takes Celery's own way.
 """
 
+from datetime import UTC, datetime
 from typing import Any
 
 from billiard.exceptions import TimeLimitExceeded
@@ -103,6 +104,22 @@ class RecordBackend(RedisBackend):  # type: ignore[misc]
         """Return what `AsyncResult` reads of a task that will be retried."""
         raised = error if isinstance(error, Exception) else RuntimeError(str(error))
         return self._celery_result(request, self.prepare_exception(raised), states.RETRY)
+
+    def error_result(
+        self, invocation_id: str, error: BaseException, *, traceback: str, is_retried: bool
+    ) -> bytes:
+        """Return what `AsyncResult` reads of an attempt that ended with an exception."""
+        raised = error if isinstance(error, Exception) else RuntimeError(repr(error))
+        meta = {
+            "status": states.RETRY if is_retried else states.FAILURE,
+            "result": self.prepare_exception(raised),
+            "traceback": traceback or None,
+            "children": [],
+            "date_done": datetime.now(UTC).isoformat(),
+            "task_id": invocation_id,
+        }
+        text = self.encode(meta)
+        return text.encode() if isinstance(text, str) else bytes(text)
 
     def store_result(
         self,

@@ -2,7 +2,6 @@
 
 import json
 import pickle
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -46,7 +45,8 @@ class Consumer(CeleryConsumer):  # type: ignore[misc]
                 _log.warning("worker.waiting", waiting_for="the broker")
             is_waiting = True
             state.maybe_shutdown()
-            time.sleep(_PAUSE_SECONDS)
+            # What runs goes on meanwhile, up to its deadline.
+            self.app.eyas_dispatcher.wait(_PAUSE_SECONDS)
         return super().ensure_connected(conn)
 
     def _has_renewed_lease(self) -> bool:

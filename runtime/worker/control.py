@@ -5,6 +5,7 @@ so, whoever runs the message later (https://github.com/celery/celery/issues/8888
 wait in the broker.
 """
 
+import time
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,6 +15,7 @@ from celery.worker.control import Panel
 from runtime import json_text, message
 from runtime.outcome import FunctionError
 from runtime.store import lifecycle, upkeep
+from runtime.store.claims import Ticket
 
 # As long as Celery's workers remember one (`celery.worker.state.REVOKE_EXPIRES`).
 _REMEMBERED_SECONDS = 10_800
@@ -21,7 +23,7 @@ _MOST_LISTED = 1000
 
 
 def install() -> None:
-    """Replace Celery's command in this process."""
+    """Replace Celery's commands in this process."""
     Panel.register(
         name="revoke",
         type="control",
@@ -29,6 +31,14 @@ def install() -> None:
         signature="[id1 [id2 [... [idN]]]]",
     )(_revoke)
     Panel.register(name="scheduled", type="inspect", alias="dump_schedule")(_scheduled)
+    Panel.register(name="active", type="inspect", alias="dump_active")(_active)
+    Panel.register(name="reserved", type="inspect", alias="dump_reserved")(_reserved)
+    Panel.register(
+        name="query_task",
+        type="inspect",
+        variadic="ids",
+        signature="[id1 [id2 [... [idN]]]]",
+    )(_query_task)
 
 
 def _scheduled(state: Any, **_: Any) -> list[dict[str, Any]]:
@@ -45,6 +55,58 @@ def _scheduled(state: Any, **_: Any) -> list[dict[str, Any]]:
     ]
 
 
+def _active(state: Any, **options: Any) -> list[dict[str, Any]]:
+    """List of tasks currently being executed."""
+    dispatcher = state.app.eyas_dispatcher
+    running = [
+        _info(state, attempt.ticket, pid=executor.pid, began_at=attempt.began_at)
+        for executor in dispatcher.executors
+        for attempt in executor.handed.values()
+    ]
+    return [*control.active(state, **options), *running]
+
+
+def _reserved(state: Any, **options: Any) -> list[dict[str, Any]]:
+    """List of currently reserved tasks, not including scheduled/active."""
+    waiting = [_info(state, ticket) for ticket in state.app.eyas_dispatcher.waiting]
+    return [*control.reserved(state, **options), *waiting]
+
+
+def _query_task(state: Any, ids: Any, **options: Any) -> dict[str, Any]:
+    """Query for task information by id."""
+    wanted = ids if isinstance(ids, list | tuple | set) else [ids]
+    found = {
+        one["id"]: (word, one)
+        for word, listed in (("active", _active(state)), ("reserved", _reserved(state)))
+        for one in listed
+        if one["id"] in wanted
+    }
+    return found | dict(control.query_task(state, wanted, **options))
+
+
+def _info(
+    state: Any, ticket: Ticket, *, pid: int | None = None, began_at: float | None = None
+) -> dict[str, Any]:
+    """Describe an invocation of ours as Celery describes its requests."""
+    return {
+        "id": ticket.id,
+        "name": ticket.function,
+        "args": [],
+        "kwargs": json_text.decode(ticket.payload),
+        "type": ticket.function,
+        "hostname": state.hostname,
+        "time_start": None if began_at is None else time.time() - time.monotonic() + began_at,
+        "acknowledged": False,
+        "delivery_info": {
+            "exchange": "",
+            "routing_key": ticket.held.queue,
+            "priority": 0,
+            "redelivered": ticket.held.deliveries > 1,
+        },
+        "worker_pid": pid,
+    }
+
+
 def _revoke(state: Any, task_id: Any, **options: Any) -> Any:
     """Revoke task by task id (or list of ids)."""
     app = state.app
@@ -58,7 +120,7 @@ def _revoke(state: Any, task_id: Any, **options: Any) -> Any:
                 celery_result=message.revoked_result(str(one), "revoked"),
                 retention=app.eyas_settings.retention,
                 # As in Celery, what runs goes on unless the program says `terminate=True`.
-                stop_running=False,
+                stop_running=bool(options.get("terminate")),
                 remember_unknown_seconds=_REMEMBERED_SECONDS,
             )
         )

@@ -35,13 +35,15 @@ class MalformedMessageError(EyasError):
 class Envelope:
     """A sound message. `raw` is what kombu is given; the rest is what we want to know of it.
 
-    `is_ours` says that web wrote it, and that there is a record. `due_at` is the producer's `eta`.
+    `is_ours` says that web wrote it, and that there is a record; `is_plain` that Celery has nothing
+    to do after it, or around it. `due_at` is the producer's `eta`.
     """
 
     raw: dict[str, Any]
     id: str
     task: str
     is_ours: bool
+    is_plain: bool
     args: Sequence[Any]
     kwargs: Mapping[str, Any]
     due_at: datetime | None
@@ -68,7 +70,7 @@ def read(message: bytes, *, tag: str, queue: str) -> Envelope:
     properties = raw.get("properties")
     raw["properties"] = properties = dict(properties) if isinstance(properties, dict) else {}
     _check_headers(headers)
-    args, kwargs = _body(raw, headers, properties)
+    args, kwargs, embedded = _body(raw, headers, properties)
     properties["delivery_tag"] = tag
     info = properties.get("delivery_info")
     properties["delivery_info"] = (info if isinstance(info, dict) else {}) | {
@@ -80,6 +82,7 @@ def read(message: bytes, *, tag: str, queue: str) -> Envelope:
         id=invocation_id,
         task=task,
         is_ours=isinstance(headers.get(TRIGGER_HEADER), str),
+        is_plain=_is_plain(headers, embedded),
         args=args,
         kwargs=kwargs,
         due_at=_time(headers, "eta"),
@@ -101,7 +104,7 @@ def _object(value: Any, what: str) -> dict[str, Any]:
 
 def _body(
     raw: dict[str, Any], headers: dict[str, Any], properties: dict[str, Any]
-) -> tuple[Sequence[Any], Mapping[str, Any]]:
+) -> tuple[Sequence[Any], Mapping[str, Any], Mapping[str, Any]]:
     parts = _json(_body_text(raw, headers, properties), "body")
     if not isinstance(parts, list) or len(parts) != 3:  # noqa: PLR2004  args, kwargs, embedded
         raise MalformedMessageError("body: expected an array of arguments, names and options")
@@ -115,7 +118,16 @@ def _body(
             raise MalformedMessageError(f"body: {name} is no list of tasks")
         if name == "chord" and not isinstance(value, dict | None):
             raise MalformedMessageError("body: chord is no task")
-    return args, kwargs
+    return args, kwargs, embedded or {}
+
+
+def _is_plain(headers: Mapping[str, Any], embedded: Mapping[str, Any]) -> bool:
+    limits = headers.get("timelimit") or ()
+    return (
+        not any(embedded.values())
+        and not any(headers.get(name) for name in ("group", "parent_id", "expires", "retries"))
+        and not any(limit is not None for limit in limits)
+    )
 
 
 def _body_text(

@@ -61,10 +61,13 @@ class LeaseRenewal(_Periodic):
 
     def start(self, consumer: Any) -> None:
         app = consumer.app
-        # What was on its way to a pool process when a connection broke is not run here any more.
+        # What was on its way to a process when a connection broke is not run here any more.
         app.eyas_store.insist(claims.acknowledge(app.eyas_worker, app.eyas_acknowledged))
         app.eyas_acknowledged.clear()
-        given_back = app.eyas_store.insist(claims.requeue_unstarted(app.eyas_worker))
+        app.eyas_dispatcher.forget_waiting()
+        given_back = app.eyas_store.insist(
+            claims.requeue_unstarted(app.eyas_worker, kept=app.eyas_dispatcher.kept())
+        )
         self.act(consumer)
         self._stop_what_was_lost(consumer)
         _log.info("worker.ready", worker=consumer.hostname, given_back=given_back)
@@ -79,7 +82,8 @@ class LeaseRenewal(_Periodic):
         if renewed is None:
             return
         for invocation_id in renewed.to_stop:
-            self._cancel(consumer, invocation_id)
+            if not consumer.app.eyas_dispatcher.stop(invocation_id):
+                self._cancel(consumer, invocation_id)
         if renewed.has_lapsed:
             self._stop_what_was_lost(consumer)
 
@@ -108,6 +112,7 @@ class LeaseRenewal(_Periodic):
         """Kill the processes whose attempts were given to others while nothing was heard of us."""
         app = consumer.app
         held = set(app.eyas_store.insist(claims.read_tags(app.eyas_worker)))
+        app.eyas_dispatcher.drop_lost(held)
         for request in list(state.active_requests):
             tag = (request.request_dict.get("properties") or {}).get("delivery_tag")
             if tag not in held and request.worker_pid:
@@ -139,6 +144,7 @@ class EventsTogether(_Periodic):
 
     def start(self, consumer: Any) -> None:
         consumer.event_dispatcher.on_send_buffered = None
+        consumer.app.eyas_audience.connect(consumer.event_dispatcher)
         super().start(consumer)
 
     def act(self, consumer: Any) -> None:

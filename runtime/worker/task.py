@@ -14,17 +14,17 @@ from structlog.contextvars import bound_contextvars
 from runtime import json_text
 from runtime.attempt import AttemptRunner, InvalidResultError
 from runtime.context import Context
-from runtime.errors import InvalidPayloadError, PermanentError
 from runtime.function import Function
 from runtime.invocation import new_id
 from runtime.message import TRIGGER_HEADER
-from runtime.outcome import FunctionError, traceback_text
+from runtime.outcome import FunctionError
 from runtime.policy import DeadLetterReason, GiveUp
 from runtime.store import lifecycle
 from runtime.store.claims import Claim
 from runtime.store.lifecycle import Started, Verdict
 from runtime.worker.attempts import Attempts, CancelledError
-from runtime.worker.names import PoisonError, name_of
+from runtime.worker.judging import describe, judge
+from runtime.worker.names import PoisonError
 from runtime.worker.output import LineLog
 from runtime.worker.progress import ProgressReports
 
@@ -43,8 +43,6 @@ class _NotRunError(Ignore):  # type: ignore[misc]
 # After a MemoryError the whole worker would exit.
 _SIGNALS_TO_CELERY = (TaskPredicate, MemoryError)
 _CANCELLED = "cancelled while it ran"
-# Running it again would end the same way.
-_PERMANENT = (InvalidPayloadError, InvalidResultError, PoisonError)
 
 
 class FunctionTask(celery.Task):  # type: ignore[misc]
@@ -190,13 +188,12 @@ class FunctionTask(celery.Task):  # type: ignore[misc]
         self, held: Claim, request: Any, started: Started, error: BaseException
     ) -> None:
         """Raise Celery's `Retry` if the invocation is to be run again, after seeing to it."""
-        wrapped = PermanentError(str(error)) if isinstance(error, _PERMANENT) else error
         now_us = started.started_at_us + round(self._runner.run_seconds * 1_000_000)
-        decision = self.attempts.decide(
+        decision = judge(
             self.function,
-            error=wrapped,
+            error,
             failures=started.failures + 1,
-            age_us=now_us - started.accepted_at_us,
+            age_seconds=(now_us - started.accepted_at_us) / 1_000_000,
         )
         if isinstance(decision, GiveUp):
             request.dead_letter = decision.reason
@@ -221,13 +218,10 @@ class FunctionTask(celery.Task):  # type: ignore[misc]
         ) from error
 
     def _describe(self, request: Any, error: BaseException) -> FunctionError:
-        described = FunctionError.from_exception(error)
-        name = name_of(error)
-        if name:
-            described = FunctionError(type=name, message=described.message)
-        request.function_error = described
-        request.traceback_text = traceback_text(error)
-        return described
+        failure = describe(error)
+        request.function_error = failure.error
+        request.traceback_text = failure.traceback
+        return failure.error
 
 
 def _let_signals_kill() -> None:

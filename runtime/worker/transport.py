@@ -14,7 +14,7 @@ ones.
 """
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any
@@ -25,17 +25,18 @@ from kombu.transport import TRANSPORT_ALIASES, redis, virtual
 
 from runtime.errors import EyasError
 from runtime.message import QUEUE
-from runtime.store import Store, claims, keys
-from runtime.store.claims import Claim
-from runtime.store.step import Step
+from runtime.store import Store, claims, is_unknown_script, keys
+from runtime.store.claims import Claim, Ticket
+from runtime.store.step import Step, digest, load
 
 TESTED_KOMBU = (5, 7)
 
 _log = structlog.get_logger("worker")
 
-_MOST_CLAIMED = 64
+_MOST_CLAIMED = 128
 _MOST_ACKNOWLEDGED = 1000
 _PAUSE_SECONDS = 0.5
+_MOST_BEYOND = 8
 
 
 class UntestedKombuError(EyasError):
@@ -46,12 +47,15 @@ class UntestedKombuError(EyasError):
 class Hands:
     """What takes messages: a worker's name, and how it deals with what it takes.
 
-    `admit` returns a message as kombu takes it, or None if it is not to be run now. `acknowledged`
+    `room` tells how many messages more it wants, and `take` runs those that web wrote. `admit`
+    returns any other one as kombu takes it, or None if Celery is not to run it. `acknowledged`
     holds the tags to acknowledge with the next claim; it outlives connections.
     """
 
     worker: str
     store: Store
+    room: Callable[[], int]
+    take: Callable[[Iterable[Ticket]], None]
     admit: Callable[[Claim, bytes], dict[str, Any] | None]
     acknowledged: list[str] = field(default_factory=list)
 
@@ -80,6 +84,13 @@ def check_version(version: str) -> None:
 
 class ClaimingQoS(redis.QoS):
     """Keeps in memory which messages are being worked on; the broker knows who holds them."""
+
+    def can_consume(self) -> bool:
+        """Go on a little beyond the limit: most messages are not for Celery's own pool."""
+        return (
+            not self.prefetch_count
+            or len(self._delivered) - len(self._dirty) < self.prefetch_count + _MOST_BEYOND
+        )
 
     def append(self, message: Any, delivery_tag: str) -> None:
         virtual.QoS.append(self, message, delivery_tag)
@@ -154,16 +165,16 @@ class ClaimingChannel(redis.Channel):
     def _brpop_start(self, timeout: float | None = None) -> None:
         del timeout
         queues = self._queue_cycle.consume(len(self.active_queues))
-        if not queues or monotonic() < self._not_before:
+        room = self.hands.room()
+        if not queues or not room or monotonic() < self._not_before:
             return
-        self._asked = self._wait(queues) if self._is_drained else self._claim(queues)
+        self._asked = self._wait(queues) if self._is_drained else self._claim(queues, room)
         connection = self.client.connection
         self._in_poll = connection
         self._brpop_sent_at = monotonic()  # type: ignore[assignment]
         connection.send_command(*_command(self._asked))
 
-    def _claim(self, queues: list[str]) -> Step[Any]:
-        room = self.qos.can_consume_max_estimate()
+    def _claim(self, queues: list[str], room: int) -> Step[Any]:
         tags = self.hands.acknowledged[:_MOST_ACKNOWLEDGED]
         self._acknowledging = len(tags)
         return claims.claim(
@@ -173,7 +184,7 @@ class ClaimingChannel(redis.Channel):
                 for priority in self.priority_steps
                 for queue in queues
             ],
-            room=_MOST_CLAIMED if room is None else min(room, _MOST_CLAIMED),
+            room=min(room, _MOST_CLAIMED),
             acknowledged=tags,
         )
 
@@ -188,6 +199,10 @@ class ClaimingChannel(redis.Channel):
         try:
             reply = connection.read_response()
         except self.ResponseError as error:
+            if asked is not None and is_unknown_script(error):
+                # The first time, and after the broker was started anew.
+                self.hands.store.insist(load(asked))
+                raise virtual.Empty from error
             # Full, read-only or loading: not lost, only not able to serve now.
             _log.warning("claims.refused", reason=str(error))
             # A full broker refuses to wait, which moves a message, and not to claim.
@@ -208,17 +223,15 @@ class ClaimingChannel(redis.Channel):
         del self.hands.acknowledged[: self._acknowledging]
         claimed = asked.parse(reply)
         self._is_drained = not claimed
-        for tag, message in claimed:
-            self._take(Claim(worker=self.hands.worker, tag=tag), message)
+        if claimed.tickets:
+            self.hands.take(claimed.tickets)
+        for held, message in claimed.messages:
+            admitted = self.hands.admit(held, message)
+            if admitted is not None:
+                self.connection._deliver(admitted, held.queue.partition(self.sep)[0])  # noqa: SLF001
         if not claimed:
             raise virtual.Empty
         return True
-
-    def _take(self, held: Claim, message: bytes) -> None:
-        admitted = self.hands.admit(held, message)
-        if admitted is not None:
-            queue = held.queue.partition(self.sep)[0]
-            self.connection._deliver(admitted, queue)  # noqa: SLF001
 
     def _deliver_fanout_message(self, message: Any, exchange: str) -> bool:
         try:
@@ -245,4 +258,4 @@ class ClaimingTransport(redis.Transport):
 def _command(step: Step[Any]) -> tuple[Any, ...]:
     if step.script is None:
         return step.arguments
-    return ("EVAL", step.script, len(step.keys), *step.keys, *step.arguments)
+    return ("EVALSHA", digest(step.script), len(step.keys), *step.keys, *step.arguments)

@@ -20,7 +20,8 @@ from runtime.logs.reader import follow, read
 
 LINE_COUNT = 5_000
 
-# argv: folder, writer's number, lines, how many children to fork half-way.
+# argv: folder, writer's number, lines, how many children to fork half-way, lines of a turn (0: each
+# line is written at once).
 WRITER = """
 import os, sys
 from dataclasses import replace
@@ -31,17 +32,23 @@ import structlog
 from runtime import logs
 from runtime.settings import Settings
 
-folder, writer, line_count, child_count = Path(sys.argv[1]), *map(int, sys.argv[2:])
+folder, (writer, line_count, child_count, turn) = Path(sys.argv[1]), map(int, sys.argv[2:])
 settings = replace(
     Settings.from_environment({}), log_dir=folder, log_max_bytes=200_000, log_backups=1_000
 )
 logs.configure("web", settings, console=None)
+called_soon = []
+if turn:
+    logs.write_by_turns(called_soon.append)
 log = structlog.get_logger()
 children = []
 
 def write(writer, numbers):
     for number in numbers:
         log.info("line", writer=writer, number=number, padding="x" * (100, 8_800)[number % 2])
+        if turn and number % turn == turn - 1:
+            while called_soon:
+                called_soon.pop()()
 
 write(writer, range(line_count // 2))
 for child in range(1, child_count + 1):
@@ -60,9 +67,11 @@ def folder(tmp_path: Path) -> Iterator[Path]:
     shutil.rmtree(tmp_path)  # these are large, and pytest keeps folders
 
 
-def start(folder: Path, writer: int, *, child_count: int = 0) -> "subprocess.Popen[bytes]":
-    arguments = [str(folder), str(writer), str(LINE_COUNT), str(child_count)]
-    return subprocess.Popen([sys.executable, "-c", WRITER, *arguments])
+def start(
+    folder: Path, writer: int, *, child_count: int = 0, turn: int = 0
+) -> "subprocess.Popen[bytes]":
+    arguments = [str(number) for number in (writer, LINE_COUNT, child_count, turn)]
+    return subprocess.Popen([sys.executable, "-c", WRITER, str(folder), *arguments])
 
 
 def finish(writers: Iterable["subprocess.Popen[bytes]"]) -> None:
@@ -96,8 +105,9 @@ def assert_complete(numbers: dict[int, list[int]]) -> None:
         assert sorted(found) == list(range(LINE_COUNT))
 
 
-def test_independent_writers_lose_and_break_no_line(folder: Path) -> None:
-    finish([start(folder, number) for number in range(4)])
+@pytest.mark.parametrize("turns", [(0, 0, 0, 0), (1, 3, 50, 2_000), (0, 0, 7, 7)], ids=str)
+def test_independent_writers_lose_and_break_no_line(folder: Path, turns: tuple[int, ...]) -> None:
+    finish([start(folder, number, turn=turn) for number, turn in enumerate(turns)])
 
     numbers = defaultdict(list)
     files = list(folder.glob("web.log*"))
@@ -109,7 +119,8 @@ def test_independent_writers_lose_and_break_no_line(folder: Path) -> None:
     assert len(files) > 100
 
 
-def test_forked_writers_lose_nothing_while_others_read_and_follow(folder: Path) -> None:
+@pytest.mark.parametrize("turn", [0, 7])
+def test_forked_writers_lose_nothing_while_others_read_and_follow(folder: Path, turn: int) -> None:
     followed: dict[int, list[int]] = defaultdict(list)
     stop = threading.Event()
 
@@ -119,7 +130,7 @@ def test_forked_writers_lose_nothing_while_others_read_and_follow(folder: Path) 
 
     follower = threading.Thread(target=collect)
     follower.start()
-    writer = start(folder, 0, child_count=3)
+    writer = start(folder, 0, child_count=3, turn=turn)
     wait_for((folder / "web.log.5").exists)
 
     # A reader in the middle of it finds everything that was there before, and nothing twice.

@@ -47,8 +47,11 @@ class ActingWorker:
 
     def take(self) -> tuple[Claim, str]:
         """Claim the oldest message; return the claim and the invocation's id."""
-        ((tag, message),) = self.store.run(claims.claim(self.name, queues=[QUEUE], room=1))
-        return Claim(worker=self.name, tag=tag), id_in(message) or ""
+        claimed = self.store.run(claims.claim(self.name, queues=[QUEUE], room=1))
+        if claimed.tickets:
+            return claimed.tickets[0].held, claimed.tickets[0].id
+        ((held, message),) = claimed.messages
+        return held, id_in(message) or ""
 
     def start(self) -> tuple[Claim, str]:
         """Claim the oldest message and start its attempt."""

@@ -55,7 +55,7 @@ class Bench:
         self, worker: str = "w1", *, room: int = 1, queues: Sequence[str] = (QUEUE,)
     ) -> list[tuple[Claim, bytes]]:
         taken = self.run(claims.claim(worker, queues=queues, room=room))
-        return [(Claim(worker=worker, tag=tag), raw) for tag, raw in taken]
+        return list(taken.messages)
 
     def claim_one(self, worker: str = "w1", *, queues: Sequence[str] = (QUEUE,)) -> Claim:
         ((held, _),) = self.claim(worker, queues=queues)
@@ -487,7 +487,7 @@ def test_a_worker_that_was_forgotten_leaves_no_key(bench: Bench) -> None:
 def test_a_message_that_landed_goes_back_to_the_queue_it_came_from(bench: Bench) -> None:
     bench.raw.lpush("other", message("id-1"), message("id-2"))
     # The claim comes first, and gives the worker its lease.
-    assert bench.run(claims.claim("w1", queues=(), room=1, landing_queue="other")) == []
+    assert not bench.run(claims.claim("w1", queues=(), room=1, landing_queue="other"))
     bench.accept()
     bench.claim_one()
     bench.run(claims.renew("w1", consumes=True, landing_queue="other"))
@@ -658,8 +658,9 @@ def test_thousands_of_claims_are_acknowledged_at_once(bench: Bench) -> None:
     left = bench.run(claims.claim("w1", queues=(QUEUE,), room=5, acknowledged=tags[:10_000]))
     assert bench.run(claims.acknowledge("w1", tags[10_000:])) == 10_000
 
-    assert [id_of(raw) for _, raw in left] == ["id-20000"]
-    assert bench.raw.hkeys("eyas:in_flight:w1") == [left[0][0].encode()]
+    ((held, raw),) = left.messages
+    assert id_of(raw) == "id-20000"
+    assert bench.raw.hkeys("eyas:in_flight:w1") == [held.tag.encode()]
 
 
 def test_an_acknowledgement_with_a_claim_frees_what_the_claim_held(bench: Bench) -> None:
@@ -1479,7 +1480,10 @@ def test_a_name_is_taken_only_by_what_waits_without_one(bench: Bench) -> None:
 
 def test_any_number_of_names_is_counted_under_one(bench: Bench) -> None:
     admission = Admission(
-        registry=Registry.of([]), store=bench.store, settings=Settings.from_environment({})
+        registry=Registry.of([]),
+        store=bench.store,
+        settings=Settings.from_environment({}),
+        take=lambda _: None,
     )
     for number in range(5):
         invocation = stock(f"id-{number}", f"nowhere_{number}")

@@ -16,7 +16,6 @@ from runtime.invocation import Invocation, Status
 from runtime.message import QUEUE, id_in
 from runtime.settings import Retention
 from runtime.store import Store, claims, is_reachable, lifecycle
-from runtime.store.claims import Claim
 from runtime.testing import Stack
 from runtime.worker import transport
 from tests.processes import is_alive
@@ -242,8 +241,8 @@ def test_a_chord_hears_of_a_member_whose_process_died_before_it_said_so(tmp_path
         stack.wait_for(lambda: is_reachable(stack.redis_url), "the broker")
         body = celery.chord([nested.s(1), nested.s(2)], nested.s()).apply_async()
         store = Store(stack.redis_url)
-        ((tag, message),) = store.run(claims.claim("dying", queues=[QUEUE], room=1))
-        held, member = Claim(worker="dying", tag=tag), id_in(message) or ""
+        ((held, message),) = store.run(claims.claim("dying", queues=[QUEUE], room=1)).messages
+        member = id_in(message) or ""
         stock = Invocation(
             id=member, function="nested", payload=b"1", trigger="celery", timeout_seconds=9
         )

@@ -1,15 +1,13 @@
 import fcntl
 import json
-import resource
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from runtime.logs.reader import read
 from runtime.logs.sink import FileSink
+from tests.processes import largest_file
 
 
 class Reports(list[str]):
@@ -25,17 +23,6 @@ def path(tmp_path: Path) -> Path:
 @pytest.fixture
 def reports() -> Reports:
     return Reports()
-
-
-@contextmanager
-def largest_file(size_bytes: int) -> Iterator[None]:
-    """Let the disk be full as soon as a file has this size."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size_bytes, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def make(path: Path, reports: Reports, *, max_bytes: int = 10**6, backups: int = 3) -> FileSink:
@@ -160,6 +147,45 @@ def test_a_full_disk_is_reported_once_and_torn_lines_stay_alone(
         "Log lines go only to the console until it works again"
     )
     assert again == f"writing {path} again; it misses 2 lines"
+
+
+def test_lines_that_come_together_are_missed_one_by_one(path: Path, reports: Reports) -> None:
+    sink = FileSink(
+        path,
+        max_bytes=10**6,
+        backups=1,
+        report=reports,
+        resumed=lambda count: b"missed %d\n" % count,
+    )
+    lines = [line(number) for number in range(5)]
+    with largest_file(2 * len(line(0)) + 20):
+        assert sink.write_all(lines) == 2
+        assert sink.write_all(lines) == 0
+    assert sink.write_all(lines) == 5
+    assert [r.event for r in read(path.parent)] == [
+        "e0",
+        "e1",
+        line(2)[:20].decode(),
+        *(f"e{number}" for number in range(5)),
+        "missed 8",
+    ]
+    assert reports[-1] == f"writing {path} again; it misses 8 lines"
+
+
+def test_a_disk_that_is_full_at_the_end_of_a_line_tears_none(path: Path, reports: Reports) -> None:
+    sink = make(path, reports)
+    with largest_file(2 * len(line(0))):
+        assert sink.write_all([line(0), line(1), line(2)]) == 2
+    sink.write(line(3))
+    assert path.read_bytes() == line(0) + line(1) + line(3)
+
+
+def test_lines_that_come_together_go_into_one_file(path: Path, reports: Reports) -> None:
+    sink = make(path, reports, max_bytes=40)
+    for number in range(4):
+        assert sink.write_all([b"line-%d\n" % number] * 3) == 3
+    assert path.read_bytes() == b"line-3\n" * 3
+    assert path.with_name("web.log.1").read_bytes() == b"line-2\n" * 3
 
 
 def test_a_device_without_space_is_left_for_a_file(path: Path, reports: Reports) -> None:

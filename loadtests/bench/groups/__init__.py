@@ -1,0 +1,1 @@
+"""What is measured: each module fills some rows of the table."""

@@ -1,0 +1,78 @@
+"""How fast invocations are accepted: one web process, no worker, 32 connections."""
+
+from collections.abc import Callable
+from functools import partial
+
+from loadtests import contract
+from loadtests.bench import http, load, webs, wire
+from loadtests.bench.eyas import BATCH, WITHOUT_WORKER, Eyas
+from loadtests.bench.load import Plan
+from loadtests.bench.outcome import Bench, Outcome, best_of
+from loadtests.bench.processes import Processes, free_ports, python
+from loadtests.bench.rounds import interleave
+
+EYAS, _BATCHES, _BARE = "Eyas", "Eyas, batch route", "bare Falcon, GET /ping"
+
+
+def measure(bench: Bench) -> Outcome:
+    """Load the stack, its batch route, the bare application and, unless quick, the peers."""
+    sides = _sides(bench)
+    outcome = Outcome()
+    with Eyas(processes=WITHOUT_WORKER) as eyas:
+        has_batches = eyas.has_batch_route()
+    if not has_batches:
+        del sides[_BATCHES]
+    results = interleave(sides, rounds=bench.rounds, unit="/s", say=bench.say)
+    outcome.sides = [*results.values()]
+    outcome.compare("accept_bare", results[EYAS], results[_BARE])
+    if not bench.is_quick:
+        outcome.compare("accept_blog", results[EYAS], results[webs.BLOG.name])
+        best = best_of([results[peer.name] for peer in webs.FASTAPI])
+        if best is not None:
+            outcome.compare("accept_best", results[EYAS], best)
+    if has_batches:
+        outcome.compare("batch", results[_BATCHES], results[EYAS])
+    else:
+        outcome.missing("batch", "not available: there is no batch route")
+    return outcome
+
+
+def _sides(bench: Bench) -> dict[str, Callable[[], float]]:
+    sides: dict[str, Callable[[], float]] = {
+        EYAS: partial(_single, bench),
+        _BATCHES: partial(_batches, bench),
+        _BARE: partial(_bare, bench),
+    }
+    if not bench.is_quick:
+        for peer in (webs.BLOG, *webs.FASTAPI):
+            sides[peer.name] = partial(peer.measure, bench.seconds)
+    return sides
+
+
+def _single(bench: Bench) -> float:
+    with Eyas(processes=WITHOUT_WORKER) as eyas:
+        measured = load.run(_plan(bench, eyas.port, eyas.request()))
+        eyas.check_accepted(measured.all_answers[contract.ACCEPTED])
+        return measured.rate(contract.ACCEPTED)
+
+
+def _batches(bench: Bench) -> float:
+    with Eyas(processes=WITHOUT_WORKER) as eyas:
+        measured = load.run(_plan(bench, eyas.port, eyas.batch_request()))
+        eyas.check_accepted(measured.all_answers[contract.ACCEPTED] * BATCH)
+        return measured.rate(contract.ACCEPTED) * BATCH
+
+
+def _bare(bench: Bench) -> float:
+    with Processes() as processes:
+        (port,) = free_ports(1)
+        processes.start("bare", [python(), "-m", "loadtests.bench.bare", str(port)])
+        processes.wait_for(
+            lambda: http.ask(port, "/ping").status == http.OK, "the bare application"
+        )
+        request = wire.request("GET", "/ping", host=f"{load.HOST}:{port}")
+        return load.run(_plan(bench, port, request)).rate(http.OK)
+
+
+def _plan(bench: Bench, port: int, request: bytes) -> Plan:
+    return Plan(port=port, request=request, seconds=bench.seconds)

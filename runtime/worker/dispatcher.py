@@ -1,0 +1,544 @@
+"""Gives claimed invocations to executors, and watches over what those do with them.
+
+Everything here happens in the worker's parent process, which runs no handler: whatever a handler
+does to its own process, deadlines are kept and leases renewed. docs/decisions/0016-executors.md
+says why it is built so.
+"""
+
+import itertools
+import select
+import time
+from collections import deque
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import msgspec
+import structlog
+
+from runtime import message
+from runtime.errors import BrokerUnavailableError
+from runtime.function import Function
+from runtime.invocation import Status
+from runtime.outcome import FunctionError
+from runtime.policy import DeadLetterReason
+from runtime.settings import Settings
+from runtime.store import Store, claims, lifecycle
+from runtime.store.claims import Ticket
+from runtime.store.lifecycle import Started, Verdict
+from runtime.worker.executor.child import Executor
+from runtime.worker.executor.job import Job, Outcome, Report
+from runtime.worker.executor.work import Work
+from runtime.worker.pace import Pace
+from runtime.worker.settling import CANCELLED, Attempt, Settling
+
+_log = structlog.get_logger("worker")
+
+WATCHED_EVERY_SECONDS = 0.02
+# What ends sooner is never seen running.
+_NOTED_AFTER_SECONDS = 0.02
+# A coroutine that does not end when it is cancelled takes its process with it.
+_GRACE_SECONDS = 1.0
+_HELD_BACK_SECONDS = 0.5
+_WIDEST_WINDOW = 128
+
+
+class Loop(Protocol):
+    """An event loop: calls `read` when an executor says something, and `watch` while it shall."""
+
+    def listen(self, executor: Executor[Attempt]) -> None:
+        """Listen to an executor from now on."""
+
+    def forget(self, executor: Executor[Attempt]) -> None:
+        """Listen to it no more."""
+
+    def watch_soon(self) -> None:
+        """Call `watch` in a moment, and again and again while the dispatcher is busy."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Lane:
+    """Executors of one kind, and what waits for them, the oldest first."""
+
+    is_shared: bool
+    executors: list[Executor[Attempt]] = field(default_factory=list)
+    waiting: deque[Ticket] = field(default_factory=deque)
+    waiting_since: float = 0.0
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Dispatcher:
+    """The worker's executors.
+
+    `timeout_of` tells after how many seconds an attempt of a function is stopped, and `may_start`
+    whether Celery's rate limits let one start. `loop` is the event loop, while there is one.
+    """
+
+    worker: str
+    functions: Mapping[str, Function[..., Any]]
+    settings: Settings
+    store: Store
+    work: Work
+    settling: Settling
+    timeout_of: Callable[[str], float]
+    may_start: Callable[[str], bool] = lambda _: True
+    at_start: Callable[[], None] = lambda: None
+    loop: "Loop | None" = None
+    is_stopping: bool = False
+    to_stop: deque[str] = field(default_factory=deque)
+    _window: int = 1
+    _pace: Pace = field(default_factory=Pace)
+    _lanes: dict[str, Lane] = field(default_factory=dict)
+    _numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
+
+    def start(self) -> None:
+        """Fork what runs handlers one at a time; the others come when they are needed."""
+        self._lanes = {
+            "serial": Lane(is_shared=False),
+            "async": Lane(is_shared=True),
+            "threads": Lane(is_shared=True),
+        }
+        for _ in range(self.settings.workers):
+            self._fork(self._lanes["serial"])
+
+    @property
+    def executors(self) -> list[Executor[Attempt]]:
+        return [one for lane in self._lanes.values() for one in lane.executors]
+
+    @property
+    def attempts(self) -> list[Attempt]:
+        """What executors have in their hands."""
+        # At a stop, another thread asks for them.
+        return [one for executor in self.executors for one in list(executor.handed.values())]
+
+    @property
+    def waiting(self) -> list[Ticket]:
+        """What is claimed, and waits for an executor."""
+        return [one for lane in self._lanes.values() for one in lane.waiting]
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether attempts run, or the broker has not heard of all ends."""
+        return any(one.handed for one in self.executors) or self.settling.is_busy
+
+    def room(self) -> int:
+        """How many messages more the worker should claim."""
+        if self.is_stopping or self.settling.debts:
+            return 0
+        is_stuck = all(
+            one.handed and next(iter(one.handed.values())).is_long
+            for one in self._lanes["serial"].executors
+        )
+        held = self.settings.workers if is_stuck else self._pace.room(self.settings.workers)
+        return max(0, max(held, self._window) - len(self.waiting))
+
+    def take(self, tickets: Iterable[Ticket]) -> None:
+        """Have claimed invocations run, or what else is to become of them."""
+        taken = 0
+        for ticket in tickets:
+            function = self.functions.get(ticket.function)
+            if function is None:
+                self._refuse_unknown(ticket)
+                continue
+            lane = self._lane_of(function, ticket)
+            if not lane.waiting:
+                lane.waiting_since = time.monotonic()
+            lane.waiting.append(ticket)
+            taken += 1
+        self.hand_out()
+        if self.waiting:
+            self._window = self.settings.workers
+        elif taken >= self._window:
+            # All of it is under way already: there may be room for more.
+            self._window = min(_WIDEST_WINDOW, 2 * self._window)
+        if self.loop is not None:
+            self.loop.watch_soon()
+
+    def hand_out(self) -> None:
+        """Give what waits to executors that have room for it."""
+        if self.is_stopping:
+            return
+        for lane in self._lanes.values():
+            while lane.waiting:
+                ticket = lane.waiting[0]
+                executor = self._executor_for(lane, self.functions[ticket.function])
+                if executor is None or not self.may_start(ticket.function):
+                    break
+                lane.waiting.popleft()
+                lane.waiting_since = time.monotonic()
+                try:
+                    self._hand(executor, ticket)
+                except BrokerUnavailableError as error:
+                    # The consumer notices the lost connection too; then what waits is given back.
+                    _log.debug("attempt.not_started", reason=str(error))
+                    lane.waiting.appendleft(ticket)
+                    return
+
+    def read(self, executor: Executor[Attempt]) -> None:
+        """Deal with what an executor has said."""
+        now = time.monotonic()
+        for answer in executor.read():
+            attempt = executor.handed.get(answer.number)
+            if attempt is None:
+                continue
+            if isinstance(answer, Report):
+                self.settling.progress(attempt, answer.progress, now)
+                continue
+            del executor.handed[answer.number]
+            executor.heard_at = now
+            self._end(attempt, answer, now)
+            executor.load_seconds = (
+                max(0.0, executor.load_seconds - self._pace.expected_seconds(attempt.function.name))
+                if executor.handed
+                else 0.0
+            )
+            self._pace.note(attempt.function.name, answer.run_seconds)
+        if executor.is_dead:
+            self._bury(executor, now)
+
+    def settle(self) -> None:
+        """Tell the broker what has ended, and hand out what waits."""
+        self.settling.flush()
+        self.hand_out()
+
+    def watch(self) -> None:
+        """Keep deadlines, replace what has died, and note what runs longer than a moment."""
+        now = time.monotonic()
+        for executor in self.executors:
+            if executor.has_exited():
+                self.read(executor)
+            elif executor.handed:
+                self.settling.begun(list(self._long(executor, now)), now)
+                (self._watch_shared if executor.is_shared else self._watch_serial)(executor, now)
+        while self.to_stop:
+            self.stop(self.to_stop.popleft())
+        self.settling.debts.pay()
+        self.settle()
+        self._give_back_what_waits_too_long(now)
+
+    def kept(self) -> list[str]:
+        """Return the tags of what executors have in their hands, whatever the records say."""
+        return [one.ticket.held.tag for one in self.attempts]
+
+    def forget_waiting(self) -> None:
+        """Forget what waits; it is given back."""
+        for lane in self._lanes.values():
+            lane.waiting.clear()
+
+    def stop(self, invocation_id: str) -> bool:
+        """Stop an invocation that was cancelled; False if it is not here."""
+        now = time.monotonic()
+        for lane in self._lanes.values():
+            for ticket in list(lane.waiting):
+                if ticket.id == invocation_id:
+                    lane.waiting.remove(ticket)
+                    self._refuse_cancelled(ticket)
+                    return True
+            for executor in lane.executors:
+                for number, attempt in list(executor.handed.items()):
+                    if attempt.ticket.id == invocation_id:
+                        _log.info(
+                            "attempt.cancelled",
+                            invocation_id=invocation_id,
+                            function=attempt.function.name,
+                        )
+                        self._stop(executor, number, attempt, "cancelled", now)
+                        return True
+        return False
+
+    def drop_lost(self, held: Collection[str]) -> None:
+        """Stop what runs here and was given to another worker meanwhile."""
+        now = time.monotonic()
+        for lane in self._lanes.values():
+            lane.waiting = deque(one for one in lane.waiting if one.held.tag in held)
+        for executor in self.executors:
+            for number, attempt in list(executor.handed.items()):
+                if attempt.ticket.held.tag not in held and number in executor.handed:
+                    _log.warning(
+                        "attempt.lost",
+                        invocation_id=attempt.ticket.id,
+                        function=attempt.function.name,
+                    )
+                    self._stop(executor, number, attempt, "lost", now)
+
+    def wait(self, seconds: float) -> None:
+        """Do all this for some time where there is no event loop."""
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0:
+            readable, _, _ = select.select(
+                [one.answers for one in self.executors],
+                [],
+                [],
+                min(left, WATCHED_EVERY_SECONDS if self.is_busy else left),
+            )
+            for executor in self.executors:
+                if executor.answers in readable:
+                    self.read(executor)
+            self.watch()
+            if self.is_stopping and not self.is_busy:
+                return
+
+    def close(self) -> None:
+        """End all executors at once."""
+        for executor in self.executors:
+            executor.close()
+        self._lanes = {}
+
+    # Handing out.
+
+    def _lane_of(self, function: Function[..., Any], ticket: Ticket) -> Lane:
+        # What was delivered before may have killed its process: it runs alone.
+        if ticket.held.deliveries > 1 or not (function.is_async or function.threads):
+            return self._lanes["serial"]
+        return self._lanes["async" if function.is_async else "threads"]
+
+    def _executor_for(self, lane: Lane, function: Function[..., Any]) -> Executor[Attempt] | None:
+        if lane.is_shared:
+            if not lane.executors:
+                self._fork(lane)
+            (executor,) = lane.executors
+            if function.is_async:
+                is_free = len(executor.handed) < self.settings.async_attempts
+            else:
+                running = sum(a.function is function for a in executor.handed.values())
+                is_free = running < (function.threads or 1)
+            return executor if is_free else None
+        executor = min(lane.executors, key=lambda one: len(one.handed))
+        if not executor.handed or self._pace.may_queue(
+            function.name, load_seconds=executor.load_seconds, handed=len(executor.handed)
+        ):
+            return executor
+        return None
+
+    def _hand(self, executor: Executor[Attempt], ticket: Ticket) -> None:
+        function = self.functions[ticket.function]
+        now = time.monotonic()
+        is_noted = not ticket.fresh or function.concurrency is not None
+        if is_noted:
+            started = self._start(ticket, function)
+            if started is None:
+                return
+            ticket = _with(ticket, started)
+        timeout_seconds = self.timeout_of(function.name)
+        attempt = Attempt(
+            ticket=ticket,
+            function=function,
+            timeout_seconds=timeout_seconds,
+            began_at=now,
+            is_noted=is_noted,
+        )
+        job = Job(
+            number=next(self._numbers),
+            id=ticket.id,
+            function=function.name,
+            payload=ticket.payload,
+            attempt=ticket.attempts + (0 if is_noted else 1),
+            failures=ticket.failures,
+            age_seconds=max(0, ticket.claimed_at_us - ticket.accepted_at_us) / 1_000_000,
+            timeout_seconds=timeout_seconds,
+            request_id=ticket.request_id,
+        )
+        if not executor.hand(job, attempt):
+            # It is about to die, or its socket is full of what is small but much.
+            self._lane_of(function, ticket).waiting.appendleft(ticket)
+            return
+        executor.load_seconds += self._pace.expected_seconds(function.name)
+
+    def _start(self, ticket: Ticket, function: Function[..., Any]) -> Started | None:
+        started = self.store.run(
+            lifecycle.start(
+                ticket.held,
+                ticket.id,
+                concurrency=function.concurrency,
+                max_deliveries=self.settings.max_deliveries,
+            )
+        )
+        match started.verdict:
+            case Verdict.RUN:
+                return started
+            case Verdict.POISON:
+                deaths = self.settings.max_deliveries
+                why = f"its process died in each of {deaths} attempts"
+                self.settling.refused(
+                    ticket,
+                    status=Status.FAILED,
+                    error=FunctionError(type="Poison", message=why),
+                    celery_result=message.failed_result(
+                        ticket.id,
+                        state="FAILURE",
+                        error_type="WorkerLostError",
+                        error_message=why,
+                    ),
+                    dead_letter=DeadLetterReason.POISON,
+                )
+            case Verdict.CANCELLED:
+                self._refuse_cancelled(ticket)
+            case Verdict.EXPIRED:
+                oldest = function.retry_policy.max_age_seconds
+                why = f"older than {oldest} seconds"
+                self.settling.refused(
+                    ticket,
+                    status=Status.EXPIRED,
+                    error=FunctionError(type="Expired", message=why),
+                    celery_result=message.revoked_result(ticket.id, "expired"),
+                    dead_letter=DeadLetterReason.EXPIRED,
+                )
+            case verdict:
+                _log.info(
+                    "attempt.skipped",
+                    invocation_id=ticket.id,
+                    function=function.name,
+                    reason=verdict.value,
+                )
+        return None
+
+    def _refuse_cancelled(self, ticket: Ticket) -> None:
+        self.settling.refused(
+            ticket,
+            status=Status.CANCELLED,
+            error=CANCELLED,
+            celery_result=message.revoked_result(ticket.id, CANCELLED.message),
+            dead_letter=None,
+        )
+
+    def _refuse_unknown(self, ticket: Ticket) -> None:
+        self.settling.refused(
+            ticket,
+            status=Status.FAILED,
+            error=FunctionError(
+                type="UnknownFunction",
+                message=f"no function named {ticket.function!r} is registered here",
+            ),
+            celery_result=message.failed_result(
+                ticket.id,
+                state="FAILURE",
+                error_type="NotRegistered",
+                error_message=ticket.function,
+            ),
+            dead_letter=DeadLetterReason.PERMANENT,
+        )
+        _log.error("message.unknown_function", invocation_id=ticket.id, function=ticket.function)
+
+    # Watching.
+
+    def _long(self, executor: Executor[Attempt], now: float) -> Iterator[Attempt]:
+        for attempt in executor.handed.values():
+            if not executor.is_shared:
+                # It began when the one before had ended.
+                attempt.began_at = max(attempt.began_at, executor.heard_at)
+            if now - attempt.began_at > _NOTED_AFTER_SECONDS:
+                attempt.is_long = True
+                yield attempt
+            if not executor.is_shared:
+                return
+
+    def _watch_serial(self, executor: Executor[Attempt], now: float) -> None:
+        number, attempt = next(iter(executor.handed.items()))
+        if now - attempt.began_at > attempt.timeout_seconds:
+            self._stop(executor, number, attempt, "timed out", now)
+        elif attempt.is_long and len(executor.handed) > 1:
+            self._pace.note(attempt.function.name, now - attempt.began_at)
+            taken = executor.take_back()
+            executor.load_seconds = float("inf")
+            lane = self._lanes["serial"]
+            lane.waiting.extendleft(one.ticket for one in reversed(taken))
+
+    def _watch_shared(self, executor: Executor[Attempt], now: float) -> None:
+        for number, attempt in list(executor.handed.items()):
+            if attempt.stopped_for:
+                if now - attempt.stopped_at > _GRACE_SECONDS:
+                    self._replace(executor, now)
+                    return
+            elif now - attempt.began_at > attempt.timeout_seconds:
+                self._stop(executor, number, attempt, "timed out", now)
+
+    def _stop(
+        self, executor: Executor[Attempt], number: int, attempt: Attempt, why: str, now: float
+    ) -> None:
+        attempt.stopped_for, attempt.stopped_at = why, now
+        if executor.is_shared:
+            executor.stop(number)
+            return
+        if next(iter(executor.handed)) == number:
+            self._replace(executor, now)
+            return
+        taken = executor.take_back()
+        self._lanes["serial"].waiting.extendleft(
+            one.ticket for one in reversed(taken) if one is not attempt
+        )
+        if attempt in taken:
+            self._end(attempt, Outcome(number=number, run_seconds=0.0), now)
+        else:
+            self._replace(executor, now)
+
+    def _replace(self, executor: Executor[Attempt], now: float) -> None:
+        """End a process of which an attempt is to be stopped."""
+        executor.kill()
+        self.read(executor)
+        if not executor.is_dead:
+            executor.is_dead = True
+            self._bury(executor, now)
+
+    def _bury(self, executor: Executor[Attempt], now: float) -> None:
+        """Deal with what a process leaves behind that has ended, and start another."""
+        lane = next(lane for lane in self._lanes.values() if executor in lane.executors)
+        lane.waiting.extendleft(one.ticket for one in reversed(executor.take_back()))
+        left = list(executor.handed.values())
+        executor.handed.clear()
+        for attempt in left:
+            if attempt.stopped_for:
+                self._end(attempt, Outcome(number=0, run_seconds=now - attempt.began_at), now)
+            else:
+                self.settling.interrupted(attempt, now, has_crashed=not executor.is_killed)
+        if not executor.is_killed:
+            _log.warning(
+                "executor.died",
+                executor_pid=executor.pid,
+                invocation_ids=[one.ticket.id for one in left[:10]],
+            )
+        if self.loop is not None:
+            self.loop.forget(executor)
+        executor.close()
+        lane.executors.remove(executor)
+        if not lane.is_shared and not self.is_stopping:
+            self._fork(lane)
+
+    def _end(self, attempt: Attempt, outcome: Outcome, now: float) -> None:
+        if outcome.result is not None or outcome.error is not None:
+            self.settling.ended(attempt, outcome, now)
+        elif attempt.stopped_for == "timed out":
+            self.settling.timed_out(attempt, now)
+        elif attempt.stopped_for == "cancelled":
+            self.settling.cancelled(attempt, now)
+
+    def _give_back_what_waits_too_long(self, now: float) -> None:
+        """Let other workers have what waits behind something slow."""
+        lane = self._lanes.get("serial")
+        if lane is None or now - lane.waiting_since < _HELD_BACK_SECONDS:
+            return
+        kept = self.settings.workers
+        if len(lane.waiting) > kept:
+            given_back = list(itertools.islice(lane.waiting, kept, None))
+            for ticket in given_back:
+                lane.waiting.remove(ticket)
+            for ticket in reversed(given_back):
+                self.settling.debts.owe(claims.requeue(ticket.held, has_crashed=False))
+
+    def _fork(self, lane: Lane) -> None:
+        executor: Executor[Attempt] = Executor.fork(
+            self.work, is_shared=lane.is_shared, at_start=self.at_start, others=self.executors
+        )
+        lane.executors.append(executor)
+        if self.loop is not None:
+            self.loop.listen(executor)
+
+
+def _with(ticket: Ticket, started: Started) -> Ticket:
+    return msgspec.structs.replace(
+        ticket,
+        claimed_at_us=started.started_at_us,
+        payload=started.payload,
+        attempts=started.attempt,
+        accepted_at_us=started.accepted_at_us,
+        failures=started.failures,
+    )

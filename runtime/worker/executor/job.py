@@ -1,0 +1,108 @@
+"""What a worker and its executors say to each other.
+
+Jobs go through a socket that keeps messages apart, one message each, so that a job is either taken
+by the executor or can be taken back, and never half. Answers come through a stream, each with its
+length before it.
+"""
+
+import struct
+from collections.abc import Iterator
+
+import msgspec
+
+_LENGTH = struct.Struct("!I")
+_ENCODER = msgspec.msgpack.Encoder()
+
+
+class Job(msgspec.Struct, frozen=True, array_like=True, tag=0, kw_only=True, gc=False):
+    """One attempt to make. `number` is the worker's own, never used twice for an executor.
+
+    A `payload` of None is too large for this way: the executor reads it from the record.
+    `failures` counts the attempts before that ended in a function error; `age_seconds` is since the
+    invocation was accepted; `timeout_seconds` is for the handler to know.
+    """
+
+    number: int
+    id: str
+    function: str
+    payload: bytes | None
+    attempt: int
+    failures: int
+    age_seconds: float
+    timeout_seconds: float
+    request_id: str | None
+
+
+class Stop(msgspec.Struct, frozen=True, array_like=True, tag=1):
+    """Stop an attempt that a shared executor runs, if it can be."""
+
+    number: int
+
+
+class Outcome(msgspec.Struct, frozen=True, array_like=True, tag=2, kw_only=True, gc=False):
+    """How an attempt has ended.
+
+    With `result` it succeeded. Otherwise there is an `error` (JSON text of the function error) and
+    what `AsyncResult` reads of it; the invocation is tried again after `retry_seconds`, or given up
+    for the reason `dead_letter`. With none of these it was stopped as it should be.
+    """
+
+    number: int
+    run_seconds: float
+    result: bytes | None = None
+    error: bytes | None = None
+    celery_result: bytes = b""
+    traceback: str = ""
+    retry_seconds: float | None = None
+    dead_letter: str | None = None
+
+
+class Report(msgspec.Struct, frozen=True, array_like=True, tag=3):
+    """How far an attempt is, as JSON text."""
+
+    number: int
+    progress: bytes
+
+
+Order = Job | Stop
+Answer = Outcome | Report
+
+_ORDERS = msgspec.msgpack.Decoder(Order)
+_ANSWERS = msgspec.msgpack.Decoder(Answer)
+
+
+def encode_order(order: Order) -> bytes:
+    """Return the one message that says it."""
+    return _ENCODER.encode(order)
+
+
+def decode_order(message: bytes) -> Order:
+    order: Order = _ORDERS.decode(message)
+    return order
+
+
+def encode_answer(answer: Answer) -> bytes:
+    """Return a frame of the stream."""
+    body = _ENCODER.encode(answer)
+    return _LENGTH.pack(len(body)) + body
+
+
+class AnswerReader:
+    """Takes the stream apart, however it was cut; what was not finished is never given out."""
+
+    def __init__(self) -> None:
+        self._received = bytearray()
+
+    def feed(self, received: bytes) -> Iterator[Answer]:
+        """Yield the answers that are complete now."""
+        self._received += received
+        at = 0
+        while len(self._received) - at >= _LENGTH.size:
+            (length,) = _LENGTH.unpack_from(self._received, at)
+            end = at + _LENGTH.size + length
+            if end > len(self._received):
+                break
+            yield _ANSWERS.decode(memoryview(self._received)[at + _LENGTH.size : end])
+            at = end
+        if at:
+            del self._received[:at]

@@ -1,0 +1,133 @@
+"""One attempt in an executor: from a job to its outcome."""
+
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import structlog
+
+from runtime import json_text
+from runtime.attempt import InvalidResultError
+from runtime.context import Context
+from runtime.function import Function
+from runtime.policy import GiveUp
+from runtime.worker.executor.job import Job, Outcome, Report
+from runtime.worker.judging import describe, judge
+
+_SHORTEST_PAUSE_SECONDS = 0.1
+
+
+class CeleryResult(Protocol):
+    """Makes what `AsyncResult` reads of an exception; `is_retried` if it is run again."""
+
+    def __call__(
+        self, invocation_id: str, error: BaseException, *, traceback: str, is_retried: bool
+    ) -> bytes: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """What an executor needs to run attempts. `read_payload` reads one from a record."""
+
+    functions: Mapping[str, Function[..., Any]]
+    max_result_bytes: int
+    celery_result: CeleryResult
+    read_payload: Callable[[str], bytes]
+
+    def payload_of(self, job: Job) -> bytes:
+        return self.read_payload(job.id) if job.payload is None else job.payload
+
+    def succeeded(self, job: Job, result: bytes, *, run_seconds: float) -> Outcome:
+        """Return the outcome of a handler that returned. Raises `InvalidResultError`."""
+        if len(result) > self.max_result_bytes:
+            raise InvalidResultError(
+                f"the result has {len(result)} bytes; the limit is {self.max_result_bytes} "
+                "(EYAS_MAX_RESULT_BYTES)"
+            )
+        return Outcome(number=job.number, run_seconds=run_seconds, result=result)
+
+    def failed(self, job: Job, error: BaseException, *, run_seconds: float) -> Outcome:
+        """Return the outcome of a handler that raised, or should have returned something else."""
+        failure = describe(error)
+        decision = judge(
+            self.functions[job.function],
+            error,
+            failures=job.failures + 1,
+            age_seconds=job.age_seconds + run_seconds,
+        )
+        is_final = isinstance(decision, GiveUp)
+        return Outcome(
+            number=job.number,
+            run_seconds=run_seconds,
+            error=failure.error_text,
+            celery_result=self.celery_result(
+                job.id, error, traceback=failure.traceback, is_retried=not is_final
+            ),
+            traceback=failure.traceback,
+            retry_seconds=None if isinstance(decision, GiveUp) else decision.delay_seconds,
+            dead_letter=decision.reason if isinstance(decision, GiveUp) else None,
+        )
+
+
+def context_of(
+    job: Job, function: Function[..., Any], send: Callable[[Report], None]
+) -> Context | None:
+    """Return what the handler is told, if it wants to know."""
+    if function.payload.context_parameter is None:
+        return None
+    return Context(
+        invocation_id=job.id,
+        function_name=job.function,
+        attempt=job.attempt,
+        timeout_seconds=job.timeout_seconds,
+        report_progress=_Reports(number=job.number, send=send),
+    )
+
+
+class Forked:
+    """Ends children that a handler forked and let return.
+
+    They must not take over the work of their parent. Asking for the pid each time would cost more
+    than a small handler takes.
+    """
+
+    def __init__(self) -> None:
+        self._is_child = False
+        os.register_at_fork(after_in_child=self._note)
+
+    def _note(self) -> None:
+        self._is_child = True
+
+    def end_child(self) -> None:
+        """End this process if it is one."""
+        if self._is_child:
+            os._exit(0)
+
+
+def bind_log(job: Job) -> None:
+    """Put what the attempt is on every log line of this context."""
+    structlog.contextvars.bind_contextvars(
+        invocation_id=job.id,
+        function=job.function,
+        request_id=job.request_id,
+        attempt=job.attempt,
+    )
+
+
+@dataclass(slots=True, kw_only=True)
+class _Reports:
+    """Sends reports of one attempt, at most ten a second; the last of all (done = total) always."""
+
+    number: int
+    send: Callable[[Report], None]
+    sent_at: float = float("-inf")
+
+    def __call__(self, report: dict[str, Any]) -> None:
+        now = time.monotonic()
+        is_last = report["done"] == report["total"]
+        if now - self.sent_at < _SHORTEST_PAUSE_SECONDS and not is_last:
+            return
+        self.sent_at = now
+        self.send(Report(self.number, json_text.encode(report)))

@@ -1,0 +1,95 @@
+"""The worker's executors as a part of Celery's worker: started, run by its event loop, stopped."""
+
+from functools import partial
+from typing import Any
+
+from celery import bootsteps
+
+from runtime import logs
+from runtime.worker.dispatcher import WATCHED_EVERY_SECONDS, Dispatcher
+from runtime.worker.executor.child import Executor
+from runtime.worker.settling import Attempt
+
+_STOP_SECONDS = 0.2
+
+
+class Executors(bootsteps.StartStopStep):  # type: ignore[misc]
+    """Has the worker's event loop listen to executors, and watch them while they are busy."""
+
+    requires = ("celery.worker.components:Hub",)
+
+    def __init__(self, worker: Any, **_: Any) -> None:
+        self._hub: Any = None
+        self._is_watching = False
+        self._is_settling = False
+        super().__init__(worker)
+
+    def start(self, worker: Any) -> None:
+        worker.app.eyas_dispatcher.start()
+
+    def register_with_event_loop(self, worker: Any, hub: Any) -> None:
+        """Listen; called again after each loss of the connection, with an empty event loop."""
+        dispatcher: Dispatcher = worker.app.eyas_dispatcher
+        self._hub = hub
+        self._is_settling = False
+        self._is_watching = False
+        self._dispatcher = dispatcher
+        dispatcher.loop = self
+        dispatcher.may_start = partial(_may_start, worker)
+        for executor in dispatcher.executors:
+            self.listen(executor)
+        logs.write_by_turns(hub.call_soon)
+        # What a timer logs would wait as long as the loop does for something to read.
+        hub.on_tick.add(logs.flush)
+        self.watch_soon()
+
+    def stop(self, worker: Any) -> None:
+        """Wait until everything that runs has ended."""
+        logs.write_at_once()
+        dispatcher: Dispatcher = worker.app.eyas_dispatcher
+        dispatcher.is_stopping = True
+        dispatcher.loop = None
+        dispatcher.forget_waiting()
+        while dispatcher.is_busy:
+            dispatcher.wait(_STOP_SECONDS)
+        dispatcher.close()
+
+    def terminate(self, worker: Any) -> None:
+        """End everything now; it is given back."""
+        logs.write_at_once()
+        dispatcher: Dispatcher = worker.app.eyas_dispatcher
+        dispatcher.loop = None
+        dispatcher.close()
+
+    def listen(self, executor: Executor[Attempt]) -> None:
+        self._hub.add_reader(executor.answers, self._read, executor)
+
+    def forget(self, executor: Executor[Attempt]) -> None:
+        self._hub.remove(executor.answers)
+
+    def watch_soon(self) -> None:
+        if not self._is_watching:
+            self._is_watching = True
+            self._hub.call_later(WATCHED_EVERY_SECONDS, self._watch)
+
+    def _read(self, executor: Executor[Attempt]) -> None:
+        self._dispatcher.read(executor)
+        if not self._is_settling:
+            self._is_settling = True
+            self._hub.call_soon(self._settle)
+
+    def _settle(self) -> None:
+        self._is_settling = False
+        self._dispatcher.settle()
+
+    def _watch(self) -> None:
+        self._is_watching = False
+        self._dispatcher.watch()
+        if self._dispatcher.is_busy or self._dispatcher.waiting:
+            self.watch_soon()
+
+
+def _may_start(worker: Any, function: str) -> bool:
+    """Tell whether the rate limit that a program has set by remote control lets one start now."""
+    bucket = worker.consumer.task_buckets.get(function)
+    return bucket is None or bool(bucket.can_consume(1))

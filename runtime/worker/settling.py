@@ -1,0 +1,309 @@
+"""What becomes of invocations after their attempts in executors: told to the broker in batches."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Protocol
+
+import msgspec
+from billiard.exceptions import TimeLimitExceeded
+
+from runtime import json_text, message
+from runtime.function import Function
+from runtime.invocation import Status
+from runtime.outcome import FunctionError
+from runtime.policy import DeadLetterReason, TryAgain
+from runtime.settings import Settings
+from runtime.store import claims, lifecycle
+from runtime.store.claims import Ticket
+from runtime.store.lifecycle import Ended, Finish, ToBeCancelled
+from runtime.worker.attempts import log_end
+from runtime.worker.debts import Debts
+from runtime.worker.executor.job import Outcome
+from runtime.worker.executor.work import CeleryResult
+from runtime.worker.judging import judge
+
+_MOST_AT_ONCE = 128
+CANCELLED = FunctionError(type="Cancelled", message="cancelled while it ran")
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Attempt:
+    """An attempt in an executor's hands.
+
+    `is_noted` says that the record tells that it runs, `is_long` that it does for a moment, and
+    `is_told` that Flower was told. `began_at` is when it began at the earliest (monotonic).
+    `stopped_for` says why it is being stopped, since `stopped_at`.
+    """
+
+    ticket: Ticket
+    function: Function[..., Any]
+    timeout_seconds: float
+    began_at: float
+    is_noted: bool
+    is_long: bool = False
+    is_told: bool = False
+    stopped_for: str = ""
+    stopped_at: float = 0.0
+
+
+class Audience(Protocol):
+    """Whoever wants to hear of attempts."""
+
+    def begun(self, attempt: Attempt) -> None:
+        """An attempt runs for a while already."""
+
+    def ended(self, attempt: Attempt, status: Status, outcome: Outcome) -> None:
+        """An attempt has ended; `status` is its invocation's."""
+
+
+class _Ending(msgspec.Struct, frozen=True, kw_only=True):
+    finish: Finish
+    attempt: Attempt
+    error: FunctionError | None = None
+    traceback: str = ""
+
+
+@dataclass(slots=True, kw_only=True)
+class Settling:
+    """Ends attempts. `audience` hears of them too: Flower, and Celery's statistics."""
+
+    worker: str
+    debts: Debts
+    settings: Settings
+    celery_result: CeleryResult
+    audience: Audience
+    _endings: list[_Ending] = field(default_factory=list)
+
+    def begun(self, attempts: Sequence[Attempt], now: float) -> None:
+        """Make the records say that these run; they did not know yet."""
+        fresh = [one for one in attempts if not one.is_noted]
+        if not fresh:
+            return
+        for one in fresh:
+            one.is_noted = True
+            self.audience.begun(one)
+        self.debts.owe(
+            claims.note_begun(
+                self.worker,
+                [(one.ticket.held.tag, one.ticket.id, now - one.began_at) for one in fresh],
+            )
+        )
+
+    def progress(self, attempt: Attempt, report: bytes, now: float) -> None:
+        """Put into the record how far an attempt is; not while the broker is away."""
+        self.begun([attempt], now)
+        if not self.debts:
+            self.debts.owe(
+                lifecycle.progress(attempt.ticket.held, attempt.ticket.id, report=report)
+            )
+
+    def ended(self, attempt: Attempt, outcome: Outcome, now: float) -> None:
+        """End an attempt as its executor says."""
+        if outcome.result is not None:
+            self._finish(
+                attempt,
+                outcome,
+                status=Status.SUCCEEDED,
+                celery_result=message.succeeded_result(attempt.ticket.id, outcome.result),
+            )
+            return
+        error = FunctionError.from_json(json_text.decode(outcome.error or b"null"))
+        if outcome.retry_seconds is None:
+            self._give_up(
+                attempt,
+                outcome,
+                error,
+                DeadLetterReason(outcome.dead_letter or DeadLetterReason.PERMANENT),
+            )
+            return
+        self._retry(attempt, outcome, now, error=error, delay_seconds=outcome.retry_seconds)
+
+    def timed_out(self, attempt: Attempt, now: float) -> None:
+        """End an attempt that was stopped at its timeout."""
+        seconds = attempt.timeout_seconds
+        age_us = attempt.ticket.claimed_at_us - attempt.ticket.accepted_at_us
+        decision = judge(
+            attempt.function,
+            TimeoutError(),
+            failures=attempt.ticket.failures + 1,
+            age_seconds=age_us / 1_000_000 + now - attempt.began_at,
+        )
+        is_retried = isinstance(decision, TryAgain)
+        outcome = Outcome(
+            number=0,
+            run_seconds=now - attempt.began_at,
+            celery_result=self.celery_result(
+                attempt.ticket.id, TimeLimitExceeded(seconds), traceback="", is_retried=is_retried
+            ),
+        )
+        error = FunctionError(type="Timeout", message=f"stopped after {seconds} seconds")
+        if isinstance(decision, TryAgain):
+            self._retry(attempt, outcome, now, error=error, delay_seconds=decision.delay_seconds)
+        else:
+            self._give_up(attempt, outcome, error, decision.reason)
+
+    def cancelled(self, attempt: Attempt, now: float) -> None:
+        """End an attempt that was stopped because its invocation was cancelled."""
+        self._finish(
+            attempt,
+            Outcome(number=0, run_seconds=now - attempt.began_at),
+            status=Status.CANCELLED,
+            celery_result=message.revoked_result(attempt.ticket.id, CANCELLED.message),
+            error=CANCELLED,
+        )
+
+    def refused(
+        self,
+        ticket: Ticket,
+        *,
+        status: Status,
+        error: FunctionError,
+        celery_result: bytes,
+        dead_letter: DeadLetterReason | None,
+    ) -> None:
+        """Finish an invocation that is not run."""
+        finish = Finish(
+            held=ticket.held,
+            id=ticket.id,
+            status=status,
+            celery_result=celery_result,
+            error=json_text.encode(error.to_json()),
+            dead_letter=dead_letter,
+        )
+
+        def then(answer: list[Ended | None]) -> None:
+            log_end(
+                answer[0],
+                invocation_id=ticket.id,
+                function=ticket.function,
+                status=status,
+                error=error,
+                traceback=None,
+                dead_letter=dead_letter,
+            )
+
+        self.debts.owe(lifecycle.finish_all([finish], retention=self.settings.retention), then)
+
+    def interrupted(self, attempt: Attempt, now: float, *, has_crashed: bool) -> None:
+        """Give an invocation back whose attempt will not end: its process is gone.
+
+        `has_crashed` counts it against the invocation.
+        """
+        self.begun([attempt], now)
+        self.debts.owe(claims.requeue(attempt.ticket.held, has_crashed=has_crashed))
+
+    def flush(self) -> None:
+        """Tell the broker of all ends so far."""
+        while self._endings:
+            batch, self._endings = self._endings[:_MOST_AT_ONCE], self._endings[_MOST_AT_ONCE:]
+            finishes = [one.finish for one in batch]
+            self.debts.owe(
+                lifecycle.finish_all(finishes, retention=self.settings.retention),
+                partial(_log_all, batch),
+            )
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether there is anything that the broker has not been told."""
+        return bool(self._endings or self.debts)
+
+    def _give_up(
+        self,
+        attempt: Attempt,
+        outcome: Outcome,
+        error: FunctionError,
+        dead_letter: DeadLetterReason,
+    ) -> None:
+        self._finish(
+            attempt,
+            outcome,
+            status=Status.EXPIRED if dead_letter is DeadLetterReason.EXPIRED else Status.FAILED,
+            celery_result=outcome.celery_result,
+            error=error,
+            dead_letter=dead_letter,
+        )
+
+    def _finish(
+        self,
+        attempt: Attempt,
+        outcome: Outcome,
+        *,
+        status: Status,
+        celery_result: bytes,
+        error: FunctionError | None = None,
+        dead_letter: DeadLetterReason | None = None,
+    ) -> None:
+        finish = Finish(
+            held=attempt.ticket.held,
+            id=attempt.ticket.id,
+            status=status,
+            celery_result=celery_result,
+            result=outcome.result,
+            error=outcome.error
+            if error is None or outcome.error
+            else json_text.encode(error.to_json()),
+            dead_letter=dead_letter,
+            ran=(outcome.run_seconds, 0.0),
+        )
+        self._endings.append(
+            _Ending(
+                finish=finish,
+                attempt=attempt,
+                error=error,
+                traceback=outcome.traceback,
+            )
+        )
+        self.audience.ended(attempt, status, outcome)
+
+    def _retry(
+        self,
+        attempt: Attempt,
+        outcome: Outcome,
+        now: float,
+        *,
+        error: FunctionError,
+        delay_seconds: float,
+    ) -> None:
+        ticket = attempt.ticket
+        self.begun([attempt], now)
+
+        def then(ended: Ended | ToBeCancelled | None) -> None:
+            if isinstance(ended, ToBeCancelled):
+                self.cancelled(attempt, now)
+                return
+            log_end(
+                ended,
+                invocation_id=ticket.id,
+                function=ticket.function,
+                status=Status.RETRYING,
+                error=error,
+                traceback=outcome.traceback,
+                retry_in_seconds=round(delay_seconds, 3),
+            )
+
+        self.debts.owe(
+            lifecycle.retry(
+                ticket.held,
+                ticket.id,
+                delay_seconds=delay_seconds,
+                error=outcome.error or json_text.encode(error.to_json()),
+                celery_result=outcome.celery_result,
+                retention=self.settings.retention,
+            ),
+            then,
+        )
+        self.audience.ended(attempt, Status.RETRYING, outcome)
+
+
+def _log_all(batch: Sequence[_Ending], answers: Sequence[Ended | None]) -> None:
+    for ending, ended in zip(batch, answers, strict=True):
+        log_end(
+            ended,
+            invocation_id=ending.attempt.ticket.id,
+            function=ending.attempt.ticket.function,
+            status=ending.finish.status,
+            error=ending.error,
+            traceback=ending.traceback,
+            dead_letter=ending.finish.dead_letter,
+        )
