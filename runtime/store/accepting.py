@@ -60,28 +60,29 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True):
     ) -> "Offer":
         """Offer invocations, at least one, with their messages.
 
-        They differ in id and payload only. An empty message makes the record only: of a message
+        They differ in id and payload only. Whatever cannot be encoded fails here, and not in the
+        step that an offer shares with others. An empty message makes the record only: of a message
         that is claimed already.
         """
         first = members[0][0]
         arguments: list[str | bytes | int] = [
             len(members),
             microseconds(first.delay_seconds) if first.delay_seconds else 0,
-            first.replay_of or "",
-            first.request_id or "",
+            (first.replay_of or "").encode(),
+            (first.request_id or "").encode(),
             "1" if asks_whether_heard else "",
         ]
         if idempotency is None:
             arguments.append("")
         else:
             arguments += (
-                keys.idempotency(first.function, idempotency.key),
+                keys.idempotency(first.function, idempotency.key).encode(),
                 idempotency.ttl_seconds,
                 idempotency.digest,
             )
         size_bytes = _OVERHEAD_BYTES
         for invocation, message in members:
-            arguments += (invocation.id, invocation.payload, message)
+            arguments += (invocation.id.encode(), invocation.payload, message)
             size_bytes += len(invocation.payload) + len(message)
         return cls(
             id=first.id,

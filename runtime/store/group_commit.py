@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import hiredis
-import redis
+from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import NoScriptError
 
 from runtime.errors import BrokerUnavailableError
@@ -33,7 +33,7 @@ class Limits:
 
     step_offers: int = 256
     step_bytes: int = 4_000_000
-    steps: int = 2
+    steps: int = 1
     waiting_offers: int = 10_000
     waiting_bytes: int = 64_000_000
     reply_seconds: float = 1.0
@@ -87,14 +87,17 @@ class GroupCommit:
         await self._pool.aclose()
 
     async def _send_all(self) -> None:
+        connection = None
         try:
             while self._waiting:
                 group = self._take()
                 if group:
-                    await self._send(group)
+                    connection = await self._send(group, connection)
         finally:
             # Not by a callback, which runs later: whoever comes in between would start no sender.
             self._senders.remove(asyncio.current_task())  # type: ignore[arg-type]
+            if connection is not None:
+                await self._pool.release(connection)
 
     def _take(self) -> list[_Waiting]:
         """Take what goes into one step, and refuse what has waited too long."""
@@ -110,54 +113,67 @@ class GroupCommit:
             if one.answer.done():  # its caller was cancelled before anything was sent
                 continue
             if one.until <= now:
-                one.answer.set_exception(BrokerUnavailableError("the broker does not answer"))
+                _refuse([one], BrokerUnavailableError("the broker does not answer"))
                 continue
             group.append(one)
             step_bytes += size_bytes
         return group
 
-    async def _send(self, group: Sequence[_Waiting]) -> None:
-        step = accept_all([one.offer for one in group])
+    async def _send(
+        self, group: Sequence[_Waiting], connection: AbstractConnection | None
+    ) -> AbstractConnection | None:
+        """Carry out one step and answer each of its offers.
+
+        Uses the connection, or takes one; returns what can be used again, and is to be released.
+        """
         now = asyncio.get_running_loop().time()
         until = min(now + self._limits.reply_seconds, group[0].until)
+        is_usable = False
         try:
             with translated():
                 async with asyncio.timeout_at(until):
-                    answers = step.parse(await self._exchange(step))
-        except BrokerUnavailableError as error:
-            for one in group:
-                if not one.answer.done():
-                    one.answer.set_exception(BrokerUnavailableError(str(error)))
+                    if connection is None:
+                        connection = await self._pool.get_connection()  # type: ignore[no-untyped-call]
+                    step = accept_all([one.offer for one in group])
+                    answers = step.parse(await _exchange(connection, step))
+            is_usable = True
         except Exception as error:  # noqa: BLE001  whatever it is, it is each caller's to hear
-            for one in group:
-                if not one.answer.done():
-                    one.answer.set_exception(error)
+            _refuse(group, error)
         else:
             for one, answer in zip(group, answers, strict=True):
                 if not one.answer.done():
                     one.answer.set_result(answer)
-
-    async def _exchange(self, step: Step[Any]) -> Any:
-        """Carry out a step by its script's digest, or by its text if the broker does not know it.
-
-        Nothing is sent twice, except after the answer that the digest is unknown.
-        """
-        arguments = (len(step.keys), *step.keys, *step.arguments)
-        connection = await self._pool.get_connection()  # type: ignore[no-untyped-call]
-        try:
-            # redis-py would look at each argument first, one by one.
-            packed = hiredis.pack_command(("EVALSHA", _digest(step.script or ""), *arguments))
-            await connection.send_packed_command(packed, check_health=False)
-            try:
-                return await connection.read_response()
-            except NoScriptError:
-                await connection.send_command("EVAL", step.script, *arguments)
-                return await connection.read_response()
-        except (redis.ConnectionError, redis.TimeoutError, OSError, asyncio.CancelledError):
-            self._pool.distrust_idle()
-            raise
         finally:
-            await self._pool.release(connection)
+            if not is_usable and connection is not None:
+                self._pool.distrust_idle()
+                # An answer that still comes would be taken for that of the next step.
+                await connection.disconnect(nowait=True)
+                await self._pool.release(connection)
+        return connection if is_usable else None
+
+
+def _refuse(group: Sequence[_Waiting], error: Exception) -> None:
+    is_broker = isinstance(error, BrokerUnavailableError)
+    for one in group:
+        if not one.answer.done():
+            # Raised in many places, one exception would collect all their tracebacks.
+            one.answer.set_exception(BrokerUnavailableError(str(error)) if is_broker else error)
+
+
+async def _exchange(connection: AbstractConnection, step: Step[Any]) -> Any:
+    """Carry out a step by its script's digest, or by its text if the broker does not know it.
+
+    Nothing is sent twice, except after the answer that the digest is unknown.
+    """
+    arguments = (len(step.keys), *step.keys, *step.arguments)
+    # redis-py would look at each argument first, one by one.
+    packed = hiredis.pack_command(("EVALSHA", _digest(step.script or ""), *arguments))
+    await connection.send_packed_command(packed, check_health=False)
+    try:
+        return await connection.read_response()
+    except NoScriptError:
+        await connection.send_command("EVAL", step.script, *arguments)
+        return await connection.read_response()
 
 
 @functools.cache

@@ -1,7 +1,9 @@
 """Learning of a status change by the broker's push: any number of waiters, one connection.
 
-Pub/sub does not repeat itself, so the order is: subscribe, then read the record, then wait. After a
-lost connection every waiter is told to read again.
+Pub/sub does not repeat itself: what was published before the broker took the subscription is
+missed. So a waiter has to read the record once the subscription is in force, unless it knows that
+it was in force before there was anything to miss. After a lost connection every waiter is told to
+read again.
 """
 
 import asyncio
@@ -18,13 +20,11 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
-from runtime.errors import BrokerUnavailableError
 from runtime.invocation import TERMINAL
 from runtime.store import keys
 
 _log = structlog.get_logger(__name__)
 
-_SUBSCRIBE_SECONDS = 1.5
 _PING_SECONDS = 5.0
 _SILENCE_SECONDS = 12.0
 _RECONNECT_SECONDS = 0.2
@@ -32,14 +32,42 @@ _RECONNECT_SECONDS = 0.2
 _IDLE_CHANNEL = "eyas:watcher"
 
 
+class Watch:
+    """One waiter. `changed` is set whenever the record is worth reading again."""
+
+    def __init__(self, channel: "_Channel") -> None:
+        self.changed = asyncio.Event()
+        self._channel = channel
+        self.reads_first = False
+
+    def read_first(self) -> None:
+        """Set `changed` once the subscription is in force: something may have been missed."""
+        self.reads_first = True
+        if self._channel.is_subscribed:
+            self.changed.set()
+
+
 @dataclass(slots=True, eq=False)
 class _Channel:
-    subscribed: asyncio.Event = field(default_factory=asyncio.Event)
-    waiters: set[asyncio.Event] = field(default_factory=set)
+    is_subscribed: bool = False
+    was_lost: bool = False
+    watches: set[Watch] = field(default_factory=set)
 
     def wake(self) -> None:
-        for waiter in self.waiters:
-            waiter.set()
+        for watch in self.watches:
+            watch.changed.set()
+
+    def confirm(self) -> None:
+        """Take note that the subscription is in force."""
+        self.is_subscribed = True
+        for watch in self.watches:
+            if watch.reads_first or self.was_lost:
+                watch.changed.set()
+
+    def lose(self) -> None:
+        """Take note that it is not in force any more, though the broker may have had it."""
+        self.is_subscribed = False
+        self.was_lost = True
 
 
 class Watcher:
@@ -53,6 +81,7 @@ class Watcher:
         self._unconfirmed: Counter[str] = Counter()
         self._pubsub: Any = None
         self._task: asyncio.Task[None] | None = None
+        self._leaving: set[asyncio.Task[None]] = set()
         self._heard_at = 0.0
 
     def start(self) -> None:
@@ -67,33 +96,27 @@ class Watcher:
         await self._client.aclose()
 
     @contextlib.asynccontextmanager
-    async def watch(self, invocation_id: str) -> AsyncIterator[asyncio.Event]:
-        """Give an event that is set whenever the record is worth reading again.
-
-        On entry the subscription is in force: what is published from then on sets the event.
-        Raises `BrokerUnavailableError` if the broker does not confirm it in time.
-        """
+    async def watch(self, invocation_id: str) -> AsyncIterator[Watch]:
+        """Watch an invocation. On entry the subscription is on its way, and not confirmed yet."""
         name = keys.invocation(invocation_id)
-        changed = asyncio.Event()
         channel = self._channels.get(name)
         is_new = channel is None
         if channel is None:
             channel = self._channels[name] = _Channel()
-        channel.waiters.add(changed)
+        watch = Watch(channel)
+        channel.watches.add(watch)
         try:
-            try:
-                async with asyncio.timeout(_SUBSCRIBE_SECONDS):
-                    if is_new:
-                        await self._send_subscribe(name)
-                    await channel.subscribed.wait()
-            except TimeoutError:
-                raise BrokerUnavailableError("the broker does not confirm subscriptions") from None
-            yield changed
+            if is_new:
+                await self._send_subscribe(name)
+            yield watch
         finally:
-            channel.waiters.discard(changed)
-            if not channel.waiters and self._channels.get(name) is channel:
+            channel.watches.discard(watch)
+            if not channel.watches and self._channels.get(name) is channel:
                 del self._channels[name]
-                await self._send_unsubscribe(name)
+                # The answer need not wait for it.
+                leaving = asyncio.create_task(self._send_unsubscribe(name))
+                self._leaving.add(leaving)
+                leaving.add_done_callback(self._leaving.discard)
 
     async def _send_subscribe(self, name: str) -> None:
         if self._pubsub is None:
@@ -103,7 +126,7 @@ class Watcher:
             await self._pubsub.subscribe(name)
 
     async def _send_unsubscribe(self, name: str) -> None:
-        if self._pubsub is None:
+        if self._pubsub is None or name in self._channels:  # entered again
             return
         with contextlib.suppress(RedisError, OSError):
             await self._pubsub.unsubscribe(name)
@@ -131,7 +154,7 @@ class Watcher:
             finally:
                 self._pubsub = None
                 for channel in self._channels.values():
-                    channel.subscribed.clear()
+                    channel.lose()
             await asyncio.sleep(_RECONNECT_SECONDS)
 
     async def _listen(self, pubsub: Any) -> None:
@@ -156,8 +179,7 @@ class Watcher:
                 return
             del self._unconfirmed[name]
             if (channel := self._channels.get(name)) is not None:
-                channel.subscribed.set()
-                channel.wake()
+                channel.confirm()
         elif (
             message["type"] == "message"
             and message["data"].decode() in TERMINAL

@@ -1,6 +1,7 @@
 """`python -m runtime.web`: the HTTP process."""
 
 import asyncio
+import gc
 import importlib
 import sys
 
@@ -10,6 +11,8 @@ from runtime import entry, logs
 from runtime.store import AsyncStore, GroupCommit, Watcher
 from runtime.web.app import create_app
 from runtime.web.server import AddressInUseError, check_address, serve
+
+_COLLECTED_OBJECTS = 20_000
 
 
 def main() -> None:
@@ -27,6 +30,10 @@ def main() -> None:
         commits=GroupCommit(settings.broker_url),
         watcher=Watcher(settings.broker_url),
     )
+    # What is there now stays. Of what requests make, next to nothing is in cycles: looking for them
+    # after each 700 objects takes a twentieth of the time that a request has.
+    gc.freeze()
+    gc.set_threshold(_COLLECTED_OBJECTS, 20, 20)
     structlog.get_logger("web").info("web.listening", url=settings.web_url)
     loop_factory = (
         None if sys.platform == "win32" else importlib.import_module("uvloop").new_event_loop

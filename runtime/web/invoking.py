@@ -77,10 +77,12 @@ class Invoker:
         if patience is None:
             accepted = await self._offer(function, [invocation], terms)
         else:
-            async with self.watcher.watch(invocation.id) as changed:
-                accepted = await self._offer(function, [invocation], terms)
+            async with self.watcher.watch(invocation.id) as watch:
+                accepted = await self._offer(function, [invocation], terms, asks_whether_heard=True)
                 if accepted.outcome is not Accepting.REPLAYED:
-                    record = await self._wait(invocation.id, changed, patience)
+                    if not accepted.is_heard:
+                        watch.read_first()
+                    record = await self._wait(invocation.id, watch.changed, patience)
         is_replayed = accepted.outcome is Accepting.REPLAYED
         if is_replayed:
             record = await self.read(accepted.id, patience=patience)
@@ -105,9 +107,9 @@ class Invoker:
         record = await self._read(invocation_id)
         if patience is None or record.is_terminal:
             return record
-        async with self.watcher.watch(invocation_id) as changed:
-            changed.set()  # read once more, now that nothing can be missed
-            return await self._wait(invocation_id, changed, patience) or record
+        async with self.watcher.watch(invocation_id) as watch:
+            watch.read_first()  # it may have ended since
+            return await self._wait(invocation_id, watch.changed, patience) or record
 
     async def cancel(self, invocation_id: str) -> tuple[Record, Status]:
         """Cancel an invocation; return its record of before, and the status that it has now.

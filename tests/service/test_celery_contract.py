@@ -181,44 +181,75 @@ def test_an_unknown_task_fails_and_its_payload_stays_out_of_the_logs(
     assert "battery-staple" not in text
 
 
-def test_our_message_is_what_celery_publishes(broker: Stack) -> None:
-    @function(name="sample", timeout=30)
-    def sample(number: int) -> int:
-        return number
+@function(name="by_name", timeout=30)
+def by_name(number: int, word: str = "") -> int:
+    return number
 
+
+@function(name="by-event", timeout=300)
+def by_event(event: Any) -> Any:
+    return event
+
+
+@pytest.mark.parametrize(
+    ("invoked", "payload", "options"),
+    [
+        (by_name, {"number": 5}, {}),
+        (by_name, {"number": 5, "word": 'ü "quoted" \\ 100% %b \n'}, {}),
+        (by_name, {}, {"ignore_result": False}),
+        (by_event, {"nested": [1, {"id": "no"}]}, {"priority": 0}),
+        (by_event, ["x" * 1000], {"expires": None, "countdown": None}),
+        (by_name, {"number": 7}, {"time_limit": 12.5}),
+        (by_name, {"number": 7}, {"time_limit": None}),
+        (by_name, {"number": 7}, {"headers": {"traceparent": "00-ab-cd-01"}}),
+    ],
+)
+def test_our_message_is_what_celery_publishes(
+    broker: Stack, invoked: Any, payload: Any, options: dict[str, Any]
+) -> None:
+    invocation_id = "11111111-1111-4111-8111-111111111111"
+    limit = options.get("time_limit", invoked.timeout_seconds)
     app = celery.Celery(broker=broker.redis_url)
     app.conf.broker_transport_options = {"body_encoding": "utf-8"}
     app.send_task(
-        "sample",
-        kwargs={"number": 5},
-        task_id="11111111-1111-4111-8111-111111111111",
-        time_limit=30.0,
+        invoked.name,
+        kwargs={"event": payload} if invoked is by_event else payload,
+        task_id=invocation_id,
         queue="not-consumed",
+        **{"time_limit": limit, **options},
     )
     with redis.Redis.from_url(broker.redis_url) as connection:
         published = json.loads(connection.rpop("not-consumed"))
     app.close()
-    ours = json.loads(
-        message.encode(
-            Invocation(
-                id="11111111-1111-4111-8111-111111111111",
-                function="sample",
-                payload=b'{"number":5}',
-                trigger="http",
-                timeout_seconds=30.0,
-            ),
-            sample.payload,
-        )
+    trace_parent = options.get("headers", {}).get("traceparent")
+    invocation = Invocation(
+        id=invocation_id,
+        function=invoked.name,
+        payload=json.dumps(payload).encode(),
+        trigger="http",
+        timeout_seconds=limit or 0,
+        trace_parent=trace_parent,
+        request_id='r"1',
     )
+    encoded = message.encode(invocation, invoked.payload)
+    ours = json.loads(encoded)
 
     assert json.loads(ours["body"]) == json.loads(published["body"])
-    assert ours.keys() - {"body"} == published.keys() - {"body"}
-    # Ours, for the log of the attempt.
+    assert ours.keys() == published.keys()
+    # Ours: that there is a record; and for the log of the attempt.
     assert ours["headers"].pop("eyas_trigger") == "http"
-    assert ours["headers"].pop("request_id") is None
-    assert ours["headers"].pop("traceparent") is None
+    assert ours["headers"].pop("request_id") == 'r"1'
+    assert ours["headers"].pop("traceparent") == trace_parent
+    published["headers"].pop("traceparent", None)
+    # JSON instead of Python's spelling; not more of it than is good for a log.
+    shown = ours["headers"].pop("kwargsrepr")
+    assert shown.removesuffix("...") in ours["body"]
+    assert len(shown) <= 203
+    published["headers"].pop("kwargsrepr")
+    # Celery has `ignore_result` of the task's own; we always want the result.
+    assert not ours["headers"].pop("ignore_result")
+    published["headers"].pop("ignore_result")
     for each in (ours, published):
-        assert "5" in each["headers"].pop("kwargsrepr")
         assert "@" in each["headers"].pop("origin")
         assert len(each["properties"].pop("delivery_tag")) == 36
         each["properties"].pop("reply_to")
@@ -227,6 +258,29 @@ def test_our_message_is_what_celery_publishes(broker: Stack) -> None:
     assert ours["headers"] == published["headers"]
     assert ours["properties"] == published["properties"]
     assert ours["content-type"] == published["content-type"]
+    assert ours["content-encoding"] == published["content-encoding"]
+
+
+@pytest.mark.parametrize("deliveries", [0, 1, 25])
+def test_our_messages_are_known_by_their_beginning(broker: Stack, deliveries: int) -> None:
+    invocation = Invocation(
+        id="an-id", function="by-event", payload=b"[]", trigger="http", timeout_seconds=30.0
+    )
+    encoded = message.encode(invocation, by_event.payload)
+    assert encoded.startswith(b'{"headers":{"eyas_trigger":"http","task":"by-event","id":"an-id",')
+    if deliveries:
+        encoded = b'{"deliveries":%d,' % deliveries + encoded[1:]
+
+    found = message.OURS.match(encoded)
+
+    assert found is not None
+    assert found.groupdict() == {
+        "deliveries": str(deliveries).encode() if deliveries else None,
+        "trigger": b"http",
+        "task": b"by-event",
+        "id": b"an-id",
+    }
+    assert message.OURS.match(b'{"body":"","headers":{"eyas_trigger":"http"}}') is None
 
 
 def test_a_task_that_came_before_its_function_runs_when_it_is_redriven(tmp_path: Path) -> None:

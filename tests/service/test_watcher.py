@@ -1,0 +1,116 @@
+"""Who waits for an invocation misses nothing, whichever comes first: record or subscription."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import pytest
+import redis
+
+from runtime.invocation import Invocation, new_id
+from runtime.message import encode
+from runtime.store import GroupCommit, Watcher, keys
+from runtime.store.accepting import Offer
+from runtime.testing import Stack
+
+PATIENCE_SECONDS = 5.0
+
+
+@pytest.fixture
+def raw(broker: Stack) -> Iterator[redis.Redis]:
+    with redis.Redis.from_url(broker.redis_url) as connection:
+        connection.flushall()
+        yield connection
+
+
+@contextlib.asynccontextmanager
+async def watching(stack: Stack) -> AsyncIterator[tuple[Watcher, GroupCommit]]:
+    watcher, commits = Watcher(stack.redis_url), GroupCommit(stack.redis_url)
+    watcher.start()
+    try:
+        async with watcher.watch("first") as first:  # it is connected when this is answered
+            first.read_first()
+            await within(first.changed.wait())
+        yield watcher, commits
+    finally:
+        await watcher.close()
+        await commits.close()
+
+
+async def within(waiting: Any) -> Any:
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        return await waiting
+
+
+def offer(name: str) -> Offer:
+    invocation = Invocation(
+        id=name, function="fib", payload=b"{}", trigger="http", timeout_seconds=30
+    )
+    return Offer.of([(invocation, encode(invocation, None))], asks_whether_heard=True)
+
+
+def test_the_script_says_whether_the_subscription_was_there_first(
+    broker: Stack, raw: redis.Redis
+) -> None:
+    async def check() -> None:
+        async with watching(broker) as (watcher, commits):
+            assert not (await commits.accept(offer("nobody"))).is_heard
+            async with watcher.watch("somebody") as watch:
+                channel = keys.invocation("somebody")
+                broker.wait_for(
+                    lambda: raw.pubsub_numsub(channel) == [(channel.encode(), 1)], "the channel"
+                )
+                assert (await commits.accept(offer("somebody"))).is_heard
+                # The subscription alone is no reason to read.
+                assert not watch.changed.is_set()
+                raw.publish(keys.invocation("somebody"), "running")
+                raw.publish(keys.invocation("somebody"), "succeeded")
+                await within(watch.changed.wait())
+
+    asyncio.run(check())
+
+
+def test_who_came_late_reads_once_the_subscription_is_in_force(
+    broker: Stack, raw: redis.Redis
+) -> None:
+    async def check() -> None:
+        async with watching(broker) as (watcher, _):
+            raw.client_pause(200, all=True)
+            async with watcher.watch("late") as watch:
+                watch.read_first()
+                assert not watch.changed.is_set()
+                await within(watch.changed.wait())
+
+    asyncio.run(check())
+
+
+def test_a_lost_connection_makes_everybody_read_again(broker: Stack, raw: redis.Redis) -> None:
+    async def check() -> None:
+        async with watching(broker) as (watcher, commits):
+            names = [new_id() for _ in range(3)]
+            async with contextlib.AsyncExitStack() as stack:
+                watches = [await stack.enter_async_context(watcher.watch(n)) for n in names]
+                for name in names:
+                    await commits.accept(offer(name))
+                raw.client_kill_filter(_type="pubsub")
+                for watch in watches:
+                    await within(watch.changed.wait())
+
+    asyncio.run(check())
+
+
+def test_a_channel_that_is_left_and_entered_again_is_heard(broker: Stack, raw: redis.Redis) -> None:
+    async def check() -> None:
+        async with watching(broker) as (watcher, _):
+            for _ in range(20):
+                async with watcher.watch("again"):
+                    pass
+                async with watcher.watch("again") as watch:
+                    watch.read_first()
+                    await within(watch.changed.wait())
+                    watch.changed.clear()
+                    raw.publish(keys.invocation("again"), "failed")
+                    await within(watch.changed.wait())
+
+    asyncio.run(check())
