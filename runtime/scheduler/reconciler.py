@@ -19,15 +19,22 @@ from runtime.store.step import Step
 from runtime.store.upkeep import Ids, Suspect, Suspects
 
 _PAGE = 1000
-# A search takes at most one part in so many of the broker's time.
+# A search takes at most one part in so many of the broker's time: while it goes on, and in all.
+_REST_BETWEEN_PARTS = 4
 _REST = 20
+# How often a look at the numbers alone may do in a row: ten minutes' worth.
+_MOST_TRUSTED = 120
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Search:
-    """Looks for the messages of open invocations; changes nothing."""
+    """Looks for the messages of open invocations; changes nothing.
+
+    `rest` is called after each part with the seconds to leave the broker alone.
+    """
 
     store: Store
+    rest: Callable[[float], object] = lambda _: None
 
     def lost(self) -> list[Suspect]:
         """Return every invocation that is nowhere, twice in a row: none was only on its way."""
@@ -92,9 +99,12 @@ class Search:
     def _parts(self, read: Callable[..., Step[Ids]]) -> Iterator[tuple[str, ...]]:
         position: int | None = 0
         while position is not None:
+            started = time.monotonic()
             part = self.store.run(read(position=position))
             yield part.ids
             position = part.next_position
+            if position is not None:
+                self.rest(_REST_BETWEEN_PARTS * (time.monotonic() - started))
 
 
 @dataclass(slots=True, kw_only=True)
@@ -106,6 +116,9 @@ class Reconcile(Chore):
     other: that its record says so does not prove that its message is still there.
 
     Two messages of one invocation would do no harm: only one of them is run (`start.lua`).
+
+    While there are as many messages as open invocations, most rounds leave it at that: reading a
+    queue of a million takes a broker seconds.
     """
 
     retention: Retention
@@ -113,10 +126,15 @@ class Reconcile(Chore):
     older_than_seconds: float = 5.0
     most: int = 50_000
     _position: str = ""
+    _trusted: int = 0
 
     def act(self) -> float:
         """Look once; after a long look, rest long."""
-        search = Search(store=self.store)
+        if self._trusted < _MOST_TRUSTED and self.store.run(upkeep.take_census()).places_all:
+            self._trusted += 1
+            return self.every_seconds
+        self._trusted = 0
+        search = Search(store=self.store, rest=self._stopped.wait)
         started = time.monotonic()
         part = search.suspects(
             older_than_seconds=self.older_than_seconds, most=self.most, position=self._position

@@ -64,6 +64,15 @@ class Census:
     functions: dict[str, dict[str, int]]
     places: dict[str, int]
 
+    @property
+    def places_all(self) -> bool:
+        """Whether there are as many messages as open invocations.
+
+        Then none is lost, unless another one has two, or somebody else's message is there.
+        """
+        where = ("queue", "landing", "in_flight", "parked", "delayed")
+        return self.places["open"] == sum(self.places[place] for place in where)
+
     def problems(self) -> list[str]:
         """Return what contradicts conservation; nothing if all is well."""
         found = []
