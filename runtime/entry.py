@@ -1,4 +1,4 @@
-"""What every process does first: settings, logs, limits, and the functions.
+"""What every process does first: settings, logs, limits.
 
 Only entry modules (`python -m runtime.web` and its like) call this; nothing below them reads the
 environment.
@@ -13,15 +13,8 @@ from typing import NoReturn
 import structlog
 
 from runtime import json_text, logs
-from runtime.errors import (
-    BrokerUnavailableError,
-    BrokerUnsupportedError,
-    DefinitionError,
-    SettingsError,
-)
-from runtime.registry import Registry
+from runtime.errors import SettingsError
 from runtime.settings import Settings
-from runtime.store import check_server, is_reachable
 
 # Celery prefers these to what it is told, even when they were meant for another program.
 _CELERY_VARIABLES = (
@@ -47,36 +40,6 @@ def prepare(process: str, *, quiet: Mapping[str, int] | None = None) -> Settings
         os.environ.pop(variable, None)
     json_text.limit_integer_digits(settings.max_integer_digits)
     return settings
-
-
-def load_functions(settings: Settings) -> Registry:
-    """Discover the functions; log each module that failed; exit if there is no such folder."""
-    log = structlog.get_logger("runtime")
-    try:
-        registry = Registry.discover(settings.functions_dir)
-    except DefinitionError as error:
-        stop(str(error))
-    for failed in registry.failed:
-        log.error(
-            "module.failed",
-            module=failed.module,
-            path=failed.path,
-            error=failed.error,
-            exception=failed.traceback,
-        )
-    log.info("functions.loaded", functions=list(registry), failed=len(registry.failed))
-    return registry
-
-
-def wait_for_broker(url: str) -> None:
-    """Return when the broker answers; exit with status 1 if it is of no use to us."""
-    wait_until(lambda: is_reachable(url), waiting_for="the broker")
-    try:
-        check_server(url)
-    except BrokerUnsupportedError as error:
-        stop(str(error))
-    except BrokerUnavailableError:
-        wait_for_broker(url)
 
 
 def wait_until(is_true: Callable[[], bool], *, waiting_for: str) -> None:

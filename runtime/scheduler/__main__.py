@@ -5,7 +5,7 @@ import threading
 
 import structlog
 
-from runtime import entry
+from runtime import entry, needs
 from runtime.scheduler.chores import Chore, QueueDue, SweepLeases
 from runtime.scheduler.reconciler import Reconcile
 from runtime.store import Store
@@ -15,7 +15,7 @@ def main() -> None:
     """Do what is to be done, each chore in a thread of its own, until told to stop."""
     settings = entry.prepare("scheduler")
     url = settings.broker_url
-    entry.wait_for_broker(url)
+    needs.wait_for_broker(url)
     chores: list[Chore] = [
         QueueDue(store=Store(url)),
         SweepLeases(store=Store(url)),

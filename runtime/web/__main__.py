@@ -7,7 +7,7 @@ import sys
 
 import structlog
 
-from runtime import entry, logs
+from runtime import entry, logs, needs
 from runtime.store import AsyncStore, GroupCommit, Watcher
 from runtime.web.app import create_app
 from runtime.web.server import AddressInUseError, check_address, serve
@@ -18,7 +18,7 @@ _COLLECTED_OBJECTS = 20_000
 def main() -> None:
     """Run the web process until it is told to stop."""
     settings = entry.prepare("web")
-    registry = entry.load_functions(settings)
+    registry = needs.load_functions(settings)
     try:
         check_address(settings)
     except AddressInUseError as error:

@@ -1,5 +1,6 @@
 """`python -m runtime.worker`: the worker process, and its pool of processes that run handlers."""
 
+import gc
 import logging
 import os
 import signal
@@ -13,7 +14,7 @@ from billiard import pool
 from celery import signals
 from celery.exceptions import CPendingDeprecationWarning, SecurityWarning
 
-from runtime import entry, logs
+from runtime import entry, logs, needs
 from runtime.errors import BrokerUnavailableError
 from runtime.store import Store, claims
 from runtime.worker.app import EyasCelery, create_celery, create_worker
@@ -51,9 +52,9 @@ def _retire(app: EyasCelery) -> None:
 def main() -> None:
     """Run the worker until it is told to stop; attempts that are running are finished first."""
     settings = entry.prepare("worker", quiet=QUIET_LOGGERS)
-    registry = entry.load_functions(settings)
+    registry = needs.load_functions(settings)
     url = settings.broker_url
-    entry.wait_for_broker(url)
+    needs.wait_for_broker(url)
     # Celery warns root of pickle, which this application does not accept: JSON only.
     warnings.filterwarnings("ignore", category=SecurityWarning)
     # At every lost connection, about a setting that is chosen on purpose.
@@ -90,6 +91,9 @@ def main() -> None:
 
     signals.worker_shutting_down.connect(stopping, weak=False)
     worker = create_worker(app, name=name)
+    # What all processes of the worker have in common stays shared.
+    gc.collect()
+    gc.freeze()
     worker.start()
     logs.write_at_once()
     keeper.stop()
