@@ -6,7 +6,8 @@
 -- returns {now, one, one, ...}, each claimed message one of
 --   {tag, message}
 --   {tag, '', id, function, payload, attempts so far, accepted_at, failures, request_id}  of an
---     invocation that web accepted, that was never claimed before, and that may run
+--     invocation that web accepted, that was never claimed before, and that may run; a payload of
+--     more than 32 KiB stays in the record, and is '' here
 --   {tag, '', id, function}  of any other one that web accepted: `start` tells whether it may run
 
 for i = 5, #ARGV do
@@ -36,7 +37,8 @@ local function look_at(tag, message)
     return {tag, '', id, name}
   end
   redis.call('HSET', record_of(id), 'claim', ARGV[1] .. ' ' .. tag)
-  return {tag, '', id, name, found[2], tonumber(found[3]), tonumber(found[4]),
+  local payload = #found[2] <= 32768 and found[2] or ''
+  return {tag, '', id, name, payload, tonumber(found[3]), tonumber(found[4]),
     tonumber(found[5] or 0), found[6] or ''}
 end
 

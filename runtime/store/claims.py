@@ -38,7 +38,8 @@ class Ticket(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     If it is `fresh`, the invocation may run, and has not been tried since it was accepted or
     redriven. Otherwise `start` tells whether it may, and the fields after it are not known.
-    `claimed_at_us` is by the broker's clock.
+    `claimed_at_us` is by the broker's clock. An empty payload is too large to be passed around: it
+    is in the record.
     """
 
     held: Claim

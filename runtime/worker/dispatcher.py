@@ -348,7 +348,7 @@ class Dispatcher:
             number=next(self._numbers),
             id=ticket.id,
             function=function.name,
-            payload=ticket.payload,
+            payload=ticket.payload or None,
             attempt=ticket.attempts + (0 if is_noted else 1),
             failures=ticket.failures,
             age_seconds=max(0, ticket.claimed_at_us - ticket.accepted_at_us) / 1_000_000,

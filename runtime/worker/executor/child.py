@@ -56,6 +56,7 @@ class Executor(Generic[T]):
     load_seconds: float = 0.0
     is_dead: bool = False
     is_killed: bool = False
+    _is_reaped: bool = False
     _reader: AnswerReader = field(default_factory=AnswerReader)
 
     @classmethod
@@ -141,16 +142,19 @@ class Executor(Generic[T]):
         """Tell whether the process has ended, even if a child of it still holds its sockets."""
         if not self.is_dead:
             with contextlib.suppress(ChildProcessError):
-                self.is_dead = os.waitpid(self.pid, os.WNOHANG)[0] == self.pid
+                self.is_dead = self._is_reaped = os.waitpid(self.pid, os.WNOHANG)[0] == self.pid
         return self.is_dead
 
     def kill(self) -> None:
         """End the process at once; what it had said before can still be read."""
         self.is_killed = True
+        if self._is_reaped:
+            return  # its number may be another's by now
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.pid, signal.SIGKILL)
         with contextlib.suppress(ChildProcessError):
             os.waitpid(self.pid, 0)
+        self._is_reaped = True
 
     def close(self) -> None:
         """End the process, if it has not ended, and hang up."""
