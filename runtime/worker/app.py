@@ -139,8 +139,8 @@ def _dispatcher(app: EyasCelery, registry: Registry) -> Dispatcher:
             celery_result=celery_result,
             audience=app.eyas_audience,
         ),
-        # Celery's remote control changes the task's.
-        timeout_of=lambda name: float(app.tasks[name].time_limit),
+        # Celery's remote control changes the task's; to none, if it is only told a soft one.
+        timeout_of=lambda name: float(app.tasks[name].time_limit or registry[name].timeout_seconds),
     )
 
 

@@ -47,9 +47,14 @@ class CeleryAudience:
             self._events.send(
                 "task-succeeded", uuid=uuid, result=_short(result), runtime=outcome.run_seconds
             )
-        elif status is Status.CANCELLED:
+        elif status in {Status.CANCELLED, Status.EXPIRED}:
+            is_expired = status is Status.EXPIRED
             self._events.send(
-                "task-revoked", uuid=uuid, terminated=True, signum=None, expired=False
+                "task-revoked",
+                uuid=uuid,
+                terminated=not is_expired,
+                signum=None,
+                expired=is_expired,
             )
         else:
             error = json_text.decode(outcome.error or b"{}")

@@ -92,7 +92,8 @@ def _info(
         "id": ticket.id,
         "name": ticket.function,
         "args": [],
-        "kwargs": json_text.decode(ticket.payload),
+        # Of what is not fresh, only the record has it until it is started.
+        "kwargs": json_text.decode(ticket.payload or b"{}"),
         "type": ticket.function,
         "hostname": state.hostname,
         "time_start": None if began_at is None else time.time() - time.monotonic() + began_at,

@@ -96,6 +96,8 @@ class Dispatcher:
             "serial": Lane(is_shared=False),
             "async": Lane(is_shared=True),
             "threads": Lane(is_shared=True),
+            # No lane to run in: what waits for Celery's rate limits.
+            "limited": Lane(is_shared=True),
         }
         for _ in range(self.settings.workers):
             self._fork(self._lanes["serial"])
@@ -143,7 +145,10 @@ class Dispatcher:
             for one in self._lanes["serial"].executors
         )
         held = self.settings.workers if is_stuck else self._pace.room(self.settings.workers)
-        return max(0, max(held, self._window) - len(self.waiting))
+        in_line = len(self._lanes["serial"].waiting)
+        # What waits for its own limit does not count, up to a number.
+        aside = len(self.waiting) - in_line
+        return max(0, min(max(held, self._window) - in_line, _WIDEST_WINDOW - aside))
 
     def take(self, tickets: Iterable[Ticket]) -> None:
         """Have claimed invocations run, or what else is to become of them."""
@@ -171,21 +176,13 @@ class Dispatcher:
         """Give what waits to executors that have room for it."""
         if self.is_stopping:
             return
-        for lane in self._lanes.values():
-            while lane.waiting:
-                ticket = lane.waiting[0]
-                executor = self._executor_for(lane, self.functions[ticket.function])
-                if executor is None or not self.may_start(ticket.function):
-                    break
-                lane.waiting.popleft()
-                lane.waiting_since = time.monotonic()
-                try:
-                    self._hand(executor, ticket)
-                except BrokerUnavailableError as error:
-                    # The consumer notices the lost connection too; then what waits is given back.
-                    _log.debug("attempt.not_started", reason=str(error))
-                    lane.waiting.appendleft(ticket)
-                    return
+        try:
+            for name, lane in self._lanes.items():
+                if name != "limited":
+                    self._hand_out(lane)
+        except BrokerUnavailableError as error:
+            # The consumer notices the lost connection too; then what waits is given back.
+            _log.debug("attempt.not_started", reason=str(error))
 
     def read(self, executor: Executor[Attempt]) -> None:
         """Deal with what an executor has said."""
@@ -226,6 +223,7 @@ class Dispatcher:
         while self.to_stop:
             self.stop(self.to_stop.popleft())
         self.settling.debts.pay()
+        self._try_limited()
         self.settle()
         self._give_back_what_waits_too_long(now)
 
@@ -327,14 +325,47 @@ class Dispatcher:
             return executor
         return None
 
-    def _hand(self, executor: Executor[Attempt], ticket: Ticket) -> None:
+    def _hand_out(self, lane: Lane) -> None:
+        # A function that must wait, for a rate limit or a thread, lets the others pass.
+        waits: dict[str, deque[Ticket]] = {}
+        full: deque[Ticket] = deque()
+        try:
+            while lane.waiting:
+                ticket = lane.waiting[0]
+                if ticket.function in waits:
+                    waits[ticket.function].append(lane.waiting.popleft())
+                    continue
+                executor = self._executor_for(lane, self.functions[ticket.function])
+                if executor is None and not lane.is_shared:
+                    return
+                if executor is None:
+                    waits[ticket.function] = full
+                elif not self.may_start(ticket.function):
+                    waits[ticket.function] = self._lanes["limited"].waiting
+                elif self._hand(executor, ticket):
+                    lane.waiting.popleft()
+                    lane.waiting_since = time.monotonic()
+                else:
+                    return
+        finally:
+            lane.waiting.extendleft(reversed(full))
+
+    def _try_limited(self) -> None:
+        """Let what waits for a rate limit stand in line again; perhaps it may start now."""
+        limited = self._lanes["limited"].waiting
+        while limited:
+            ticket = limited.pop()
+            self._lane_of(self.functions[ticket.function], ticket).waiting.appendleft(ticket)
+
+    def _hand(self, executor: Executor[Attempt], ticket: Ticket) -> bool:
+        """Give an executor what waits; False if it has no room for it now."""
         function = self.functions[ticket.function]
         now = time.monotonic()
         is_noted = not ticket.fresh or function.concurrency is not None
         if is_noted:
             started = self._start(ticket, function)
             if started is None:
-                return
+                return True
             ticket = _with(ticket, started)
         timeout_seconds = self.timeout_of(function.name)
         attempt = Attempt(
@@ -356,10 +387,10 @@ class Dispatcher:
             request_id=ticket.request_id,
         )
         if not executor.hand(job, attempt):
-            # It is about to die, or its socket is full of what is small but much.
-            self._lane_of(function, ticket).waiting.appendleft(ticket)
-            return
+            # Its socket is full of what is small but much; what it answers makes room.
+            return False
         executor.load_seconds += self._pace.expected_seconds(function.name)
+        return True
 
     def _start(self, ticket: Ticket, function: Function[..., Any]) -> Started | None:
         started = self.store.run(
@@ -461,22 +492,27 @@ class Dispatcher:
             lane.waiting.extendleft(one.ticket for one in reversed(taken))
 
     def _watch_shared(self, executor: Executor[Attempt], now: float) -> None:
+        is_lost = False
         for number, attempt in list(executor.handed.items()):
             if attempt.stopped_for:
-                if now - attempt.stopped_at > _GRACE_SECONDS:
-                    self._replace(executor, now)
-                    return
+                is_lost |= now - attempt.stopped_at > _GRACE_SECONDS
             elif now - attempt.began_at > attempt.timeout_seconds:
-                self._stop(executor, number, attempt, "timed out", now)
+                attempt.stopped_for, attempt.stopped_at = "timed out", now
+                is_lost |= not attempt.function.is_async
+                if not is_lost:
+                    executor.stop(number)
+        if is_lost:
+            self._replace(executor, now)
 
     def _stop(
         self, executor: Executor[Attempt], number: int, attempt: Attempt, why: str, now: float
     ) -> None:
         attempt.stopped_for, attempt.stopped_at = why, now
-        if executor.is_shared:
+        if executor.is_shared and attempt.function.is_async:
             executor.stop(number)
             return
-        if next(iter(executor.handed)) == number:
+        # A thread cannot be stopped but with its process.
+        if executor.is_shared or next(iter(executor.handed)) == number:
             self._replace(executor, now)
             return
         taken = executor.take_back()
@@ -530,16 +566,25 @@ class Dispatcher:
 
     def _give_back_what_waits_too_long(self, now: float) -> None:
         """Let other workers have what waits behind something slow."""
-        lane = self._lanes.get("serial")
-        if lane is None or now - lane.waiting_since < _HELD_BACK_SECONDS:
-            return
+        lane = self._lanes["serial"]
         kept = self.settings.workers
+        if len(lane.waiting) > kept and now - lane.waiting_since < _HELD_BACK_SECONDS:
+            kept = max(kept, self._soon_begun(lane.waiting))
         if len(lane.waiting) > kept:
             given_back = list(itertools.islice(lane.waiting, kept, None))
             for ticket in given_back:
                 lane.waiting.remove(ticket)
             for ticket in reversed(given_back):
                 self.settling.debts.owe(claims.requeue(ticket.held, has_crashed=False))
+
+    def _soon_begun(self, waiting: Collection[Ticket]) -> int:
+        """Count those that will probably have begun before others should have them."""
+        left = _HELD_BACK_SECONDS * self.settings.workers
+        for number, ticket in enumerate(waiting):
+            left -= self._pace.expected_seconds(ticket.function, unknown=0.0)
+            if left < 0:
+                return number
+        return len(waiting)
 
     def _fork(self, lane: Lane) -> None:
         executor: Executor[Attempt] = Executor.fork(

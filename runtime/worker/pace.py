@@ -29,9 +29,9 @@ class Pace:
         of_all = seconds if self._of_all is None else self._of_all
         self._of_all = of_all + _WEIGHT * (seconds - of_all)
 
-    def expected_seconds(self, function: str) -> float:
-        """How long an attempt will probably take."""
-        return self._of.get(function, float("inf"))
+    def expected_seconds(self, function: str, *, unknown: float = float("inf")) -> float:
+        """How long an attempt will probably take; `unknown` if the function has never run."""
+        return self._of.get(function, unknown)
 
     def may_queue(self, function: str, *, load_seconds: float, handed: int) -> bool:
         """Tell whether an executor that is busy may be given one more to do afterwards."""

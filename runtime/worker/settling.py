@@ -24,6 +24,7 @@ from runtime.worker.executor.work import CeleryResult
 from runtime.worker.judging import judge
 
 _MOST_AT_ONCE = 128
+_MOST_BYTES_AT_ONCE = 4_194_304
 _MOST_UNTOLD = 1024
 CANCELLED = FunctionError(type="Cancelled", message="cancelled while it ran")
 
@@ -205,12 +206,22 @@ class Settling:
     def flush(self) -> None:
         """Tell the broker of ends; those that come while it is being told wait for the others."""
         while self._endings and not self.debts:
-            batch, self._endings = self._endings[:_MOST_AT_ONCE], self._endings[_MOST_AT_ONCE:]
+            count = self._count_for_one_step()
+            batch, self._endings = self._endings[:count], self._endings[count:]
             finishes = [one.finish for one in batch]
             self.debts.owe(
                 lifecycle.finish_all(finishes, retention=self.settings.retention),
                 partial(self._told, batch),
             )
+
+    def _count_for_one_step(self) -> int:
+        """Count the endings that the broker takes at once: it has little time for each step."""
+        size_bytes = 0
+        for number, ending in enumerate(self._endings[:_MOST_AT_ONCE]):
+            size_bytes += len(ending.finish.result or b"") + len(ending.finish.celery_result)
+            if number and size_bytes > _MOST_BYTES_AT_ONCE:
+                return number
+        return _MOST_AT_ONCE
 
     @property
     def untold(self) -> list[str]:

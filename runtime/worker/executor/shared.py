@@ -1,8 +1,8 @@
 """The shared executor: many attempts at a time, which mostly wait.
 
 `async def` handlers run in its event loop; the others in threads, as many for each function as its
-`threads` says. An attempt of the first kind is cancelled at its timeout. What cannot be stopped is
-the worker's to deal with: it ends the process.
+`threads` says. An attempt of the first kind is cancelled when it is to be stopped. What cannot be
+stopped, a thread above all, is the worker's to deal with: it ends the process.
 """
 
 import asyncio
@@ -36,6 +36,7 @@ class _Shared:
         self._answers = answers
         self._work = work
         self._tasks: dict[int, asyncio.Task[None]] = {}
+        self._stopped: set[int] = set()
         self._threads: dict[str, Executor] = {}
         self._unsent: list[bytes] = []
         self._printed = Printed(structlog.get_logger("handler"))
@@ -62,12 +63,18 @@ class _Shared:
                 case Job() as job:
                     self._begin(job)
                 case Stop(number) if number in self._tasks:
-                    self._tasks[number].cancel()
+                    self._stopped.add(number)
+                    # After it has begun: what is cancelled before that says nothing.
+                    self._loop.call_soon(self._tasks[number].cancel)
 
     def _begin(self, job: Job) -> None:
         task = self._loop.create_task(self._attempt(job))
         self._tasks[job.number] = task
-        task.add_done_callback(lambda _: self._tasks.pop(job.number, None))
+        task.add_done_callback(lambda _: self._forget(job.number))
+
+    def _forget(self, number: int) -> None:
+        self._tasks.pop(number, None)
+        self._stopped.discard(number)
 
     async def _attempt(self, job: Job) -> None:
         bind_log(job)
@@ -84,12 +91,11 @@ class _Shared:
             )
         except asyncio.CancelledError:
             # If the handler cancelled itself, or let another's cancellation through, it has failed.
-            is_stopped = (task := asyncio.current_task()) is not None and task.cancelling() > 0
             run_seconds = time.monotonic() - started
             error = RuntimeError("CancelledError: the handler was cancelled by its own doing")
             outcome = (
                 Outcome(number=job.number, run_seconds=run_seconds)
-                if is_stopped
+                if job.number in self._stopped
                 else self._work.failed(job, error, run_seconds=run_seconds)
             )
         except BaseException as error:  # noqa: BLE001  it ends the attempt, SystemExit included
@@ -124,6 +130,7 @@ class _Shared:
         except BaseException as error:  # noqa: BLE001
             return None, error
         finally:
+            self._forked.end_child()
             self._printed.end()
 
     def _threads_of(self, function: Function[..., Any]) -> Executor:

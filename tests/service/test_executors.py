@@ -1,0 +1,225 @@
+"""Executors of a worker, one attempt after the other: who waits for whom, and what a kill costs."""
+
+import os
+import signal
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from runtime.testing import Stack
+from tests.asking import accept, accept_all, assert_conserved, ended, lines, record
+from tests.processes import is_alive
+
+SAMPLE_FUNCTIONS = Path(__file__).parent.parent / "sample_functions"
+
+
+@pytest.fixture(scope="module")
+def shared_stack() -> Iterator[Stack]:
+    environment = {"EYAS_WORKERS": "2", "EYAS_MAX_PAYLOAD_BYTES": "6000000"}
+    with Stack(functions_dir=SAMPLE_FUNCTIONS, environment=environment) as stack:
+        yield stack
+
+
+@pytest.fixture
+def stack() -> Iterator[Stack]:
+    """One that a test may break."""
+    with Stack(functions_dir=SAMPLE_FUNCTIONS, environment={"EYAS_WORKERS": "2"}) as stack:
+        yield stack
+
+
+@pytest.fixture
+def marker(tmp_path: Path) -> Path:
+    return tmp_path / "noted"
+
+
+def warm(stack: Stack) -> None:
+    """Let the worker learn that these are quick."""
+    for name in ("tick", "nested"):
+        ended(stack, accept_all(stack, name, [{}] * 50))
+
+
+def runs(marker: Path) -> Counter[str]:
+    return Counter(line[0] for line in lines(marker))
+
+
+def pids(marker: Path) -> set[int]:
+    return {int(line[1]) for line in lines(marker)}
+
+
+def burst(stack: Stack, marker: Path, count: int) -> list[str]:
+    """Send many quick ones, and return when some have run."""
+    payload = {"marker": str(marker), "seconds": 0.001}
+    ids = [
+        one
+        for sent in range(0, count, 1000)
+        for one in accept_all(stack, "tick", [payload] * min(1000, count - sent))
+    ]
+    stack.wait_for(lambda: len(lines(marker)) > count // 10, "some of the burst")
+    return ids
+
+
+def test_a_slow_invocation_holds_back_none_of_many_quick_ones(shared_stack: Stack) -> None:
+    warm(shared_stack)
+    slow = accept(shared_stack, "sleep", {"seconds": 5})
+    started = time.monotonic()
+
+    ended(shared_stack, accept_all(shared_stack, "tick", [{}] * 200))
+
+    assert time.monotonic() - started < 2
+    assert record(shared_stack, slow, wait=0)["status"] == "running"
+    ended(shared_stack, [slow])
+
+
+def test_one_that_turns_out_slow_gives_up_those_behind_it(
+    shared_stack: Stack, marker: Path
+) -> None:
+    warm(shared_stack)
+    payloads = [{"seconds": 3 if number == 5 else 0, "marker": str(marker)} for number in range(99)]
+    started = time.monotonic()
+    ids = accept_all(shared_stack, "tick", payloads)
+
+    ended(shared_stack, ids[:5] + ids[6:])
+
+    assert time.monotonic() - started < 2
+    ended(shared_stack, ids)
+    assert set(runs(marker).values()) == {1}
+
+
+@pytest.mark.parametrize("size_bytes", [30_000, 40_000])
+def test_payloads_that_fill_the_sockets_pass(shared_stack: Stack, size_bytes: int) -> None:
+    warm(shared_stack)
+    payload = {"text": "x" * size_bytes}
+    ids = [one for _ in range(4) for one in accept_all(shared_stack, "nested", [payload] * 100)]
+
+    shown = ended(shared_stack, ids, within=20)
+
+    assert all(one["result"] == payload for one in shown)
+
+
+def test_payload_and_result_may_have_megabytes(shared_stack: Stack) -> None:
+    text = "x" * 3_000_000
+    ids = [accept(shared_stack, "nested", {"text": text}) for _ in range(4)]
+    large = accept_all(shared_stack, "large", [{"bytes_": 3_000_000}] * 40)
+
+    assert all(one["result"] == {"text": text} for one in ended(shared_stack, ids))
+    assert all(len(one["result"]) == 3_000_000 for one in ended(shared_stack, large))
+
+
+def test_progress_of_an_attempt_is_seen_while_it_runs(shared_stack: Stack, tmp_path: Path) -> None:
+    payload = {"total": 3, "marker": str(tmp_path / "end")}
+    invocation_id = accept(shared_stack, "count_up", payload)
+    shared_stack.wait_for(
+        lambda: record(shared_stack, invocation_id, wait=0).get("progress") is not None, "progress"
+    )
+    assert record(shared_stack, invocation_id, wait=0)["status"] == "running"
+    (tmp_path / "end").touch()
+
+    (shown,) = ended(shared_stack, [invocation_id])
+
+    assert (shown["progress"]["done"], shown["progress"]["message"]) == (3, "done")
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+def test_a_handler_may_compute_in_processes_of_its_own(shared_stack: Stack, method: str) -> None:
+    payload = {"numbers": [-1, 2, -3], "method": method}
+
+    assert shared_stack.invoke("compute_apart", payload) == [1, 2, 3]
+
+
+def test_a_dead_process_is_noticed_though_a_child_of_it_lives_on(
+    shared_stack: Stack, marker: Path
+) -> None:
+    started = time.monotonic()
+    payload = {"seconds": 15, "marker": str(marker)}
+    (shown,) = ended(shared_stack, [accept(shared_stack, "leave_a_child", payload)])
+
+    assert (shown["result"], shown["attempt"]) == ("again", 2)
+    assert time.monotonic() - started < 5
+    for line in lines(marker):
+        os.kill(int(line[0]), signal.SIGKILL)
+
+
+def test_what_waits_behind_slow_ones_goes_to_another_worker(stack: Stack, marker: Path) -> None:
+    warm(stack)
+    slow = accept_all(stack, "sleep", [{"seconds": 6}] * 2)
+    stack.wait_for(lambda: record(stack, slow[1], wait=0)["status"] == "running", "the slow ones")
+    quick = accept_all(stack, "tick", [{"marker": str(marker)}] * 100)
+    stack.start("worker", instance="other")
+    stack.wait_for(lambda: stack.request("/readyz").body.get("workers") == 2, "the other worker")
+
+    ended(stack, quick[2:], within=3)
+
+    assert record(stack, slow[0], wait=0)["status"] == "running"
+    ended(stack, slow + quick)
+    assert set(runs(marker).values()) == {1}
+
+
+def test_slow_ones_that_were_thought_quick_are_shared_with_another_worker(
+    stack: Stack, marker: Path
+) -> None:
+    stack.start("worker", instance="other")
+    stack.wait_for(lambda: stack.request("/readyz").body.get("workers") == 2, "the other worker")
+    for _ in range(4):
+        warm(stack)
+    started = time.monotonic()
+
+    ended(stack, accept_all(stack, "tick", [{"seconds": 0.3, "marker": str(marker)}] * 60))
+
+    # 4.5 s if all four processes work all the time, and 9 s if one worker keeps them to itself.
+    assert time.monotonic() - started < 7.5
+    assert len(pids(marker)) == 4
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_killed_executor_loses_none_of_a_burst(
+    stack: Stack, marker: Path, number: signal.Signals
+) -> None:
+    ids = burst(stack, marker, 2000)
+    killed = pids(marker)
+    for pid in killed:
+        os.kill(pid, number)
+
+    shown = ended(stack, ids, within=60)
+
+    assert {one["attempt"] for one in shown} <= {1, 2}
+    again = [one for one, times in runs(marker).items() if times > 1]
+    assert len(again) <= len(killed), "one that had just ended, of each process that was killed"
+    assert sorted(runs(marker)) == sorted(ids)
+    assert not any(map(is_alive, killed))
+    assert_conserved(stack)
+
+
+def test_a_broker_that_is_killed_loses_none_of_a_burst(stack: Stack, marker: Path) -> None:
+    ids = burst(stack, marker, 2000)
+    server = stack.running["broker"]
+    stack.kill("broker")
+    assert server.poll() is not None
+    known = len(lines(marker))
+    # What executors have in their hands is run meanwhile.
+    stack.start("broker")
+
+    shown = ended(stack, ids, within=60)
+
+    assert len(lines(marker)) >= known
+    assert {one["attempt"] for one in shown} <= {1, 2}
+    assert set(runs(marker).values()) == {1}, "outcomes are kept until they can be stored"
+    assert_conserved(stack)
+
+
+def test_a_worker_that_stops_softly_amid_a_burst_runs_nothing_twice(
+    stack: Stack, marker: Path
+) -> None:
+    ids = burst(stack, marker, 2000)
+    assert stack.stop("worker") == 0
+    done = len(lines(marker))
+    assert done < 2000, "it was too late for this test"
+    stack.start("worker")
+
+    shown = ended(stack, ids, within=60)
+
+    assert {one["attempt"] for one in shown} == {1}
+    assert set(runs(marker).values()) == {1}
+    assert_conserved(stack)
