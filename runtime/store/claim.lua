@@ -8,7 +8,8 @@
 --   {tag, '', id, function, payload, attempts so far, accepted_at, failures, request_id}  of an
 --     invocation that web accepted, that was never claimed before, and that may run; a payload of
 --     more than 32 KiB stays in the record, and is '' here
---   {tag, '', id, function}  of any other one that web accepted: `start` tells whether it may run
+--   {tag, '', id, function, crashes}  of any other one that web accepted: `start` tells whether it
+--     may run
 
 for i = 5, #ARGV do
   let_go(ARGV[1], ARGV[i])
@@ -31,10 +32,11 @@ local function look_at(tag, message)
     return {tag, message}
   end
   local found = redis.call('HMGET', record_of(id), 'status', 'payload', 'attempt', 'accepted_at',
-    'failures', 'request_id', 'claim', 'due_at', 'cancel_requested', 'expires_at', 'parked')
+    'failures', 'request_id', 'claim', 'due_at', 'cancel_requested', 'expires_at', 'parked',
+    'crashes')
   if was_delivered or found[1] ~= 'queued' or found[7] or found[8] or found[9] or found[11]
     or found[10] and tonumber(found[10]) < now or is_limited(name) then
-    return {tag, '', id, name}
+    return {tag, '', id, name, tonumber(found[12] or 0)}
   end
   redis.call('HSET', record_of(id), 'claim', ARGV[1] .. ' ' .. tag)
   local payload = #found[2] <= 32768 and found[2] or ''

@@ -23,6 +23,11 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     tag: str
 
     @property
+    def number(self) -> int:
+        """Later claims have higher ones."""
+        return int(self.tag.split(":", 1)[0])
+
+    @property
     def deliveries(self) -> int:
         """How often the message has been delivered, this time included."""
         return int(self.tag.split(":", 2)[1])
@@ -37,7 +42,8 @@ class Ticket(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A claimed message that web wrote.
 
     If it is `fresh`, the invocation may run, and has not been tried since it was accepted or
-    redriven. Otherwise `start` tells whether it may, and the fields after it are not known.
+    redriven. Otherwise `start` tells whether it may, and of the fields after it only `crashes` is
+    known: how often the process that ran it died.
     `claimed_at_us` is by the broker's clock. An empty payload is too large to be passed around: it
     is in the record.
     """
@@ -52,6 +58,7 @@ class Ticket(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     accepted_at_us: int = 0
     failures: int = 0
     request_id: str | None = None
+    crashes: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -235,7 +242,7 @@ def _claimed(worker: str, reply: list[Any]) -> Claimed:
         match one:
             case [_, message]:
                 messages.append((held, message))
-            case [_, _, id_, function]:
+            case [_, _, id_, function, crashes]:
                 tickets.append(
                     Ticket(
                         held=held,
@@ -243,6 +250,7 @@ def _claimed(worker: str, reply: list[Any]) -> Claimed:
                         function=function.decode(),
                         claimed_at_us=now,
                         fresh=False,
+                        crashes=crashes,
                     )
                 )
             case [_, _, id_, function, payload, attempts, accepted_at, failures, request_id]:

@@ -120,9 +120,13 @@ local function give_back(worker, tag, message, is_fault)
     _, id = ours(message)
     if id then
       redis.call('SREM', cancelling_of(worker), id)
-      if is_fault and redis.call('HGET', record_of(id), 'claim') == worker .. ' ' .. tag then
-        -- It may have begun, without a word: the next attempt is not the first.
-        redis.call('HINCRBY', record_of(id), 'attempt', 1)
+      if redis.call('HGET', record_of(id), 'claim') == worker .. ' ' .. tag then
+        if is_fault then
+          -- It may have begun, without a word: the next attempt is not the first.
+          redis.call('HINCRBY', record_of(id), 'attempt', 1)
+        else
+          redis.call('HDEL', record_of(id), 'claim')
+        end
       end
     end
   end

@@ -21,7 +21,7 @@ from runtime.worker.consumer import Consumer
 from runtime.worker.debts import Debts
 from runtime.worker.dispatcher import Dispatcher
 from runtime.worker.executor.work import Work
-from runtime.worker.executors import Executors
+from runtime.worker.executor_step import Executors
 from runtime.worker.settling import Settling
 from runtime.worker.steps import EventsTogether, LeaseRenewal, PoolMending
 from runtime.worker.task import FunctionTask

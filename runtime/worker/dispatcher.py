@@ -9,7 +9,7 @@ import itertools
 import select
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Protocol
@@ -17,22 +17,19 @@ from typing import Any, Protocol
 import msgspec
 import structlog
 
-from runtime import message
 from runtime.errors import BrokerUnavailableError
 from runtime.function import Function
-from runtime.invocation import Status
-from runtime.outcome import FunctionError
-from runtime.policy import DeadLetterReason
 from runtime.settings import Settings
 from runtime.store import Store, claims, lifecycle
 from runtime.store.claims import Ticket
 from runtime.store.lifecycle import Started, Verdict
+from runtime.worker import refusals
 from runtime.worker.debts import Ear
 from runtime.worker.executor.child import Executor
 from runtime.worker.executor.job import Job, Outcome, Report
 from runtime.worker.executor.work import Work
 from runtime.worker.pace import Pace
-from runtime.worker.settling import CANCELLED, Attempt, Settling
+from runtime.worker.settling import Attempt, Settling
 
 _log = structlog.get_logger("worker")
 
@@ -42,6 +39,7 @@ _NOTED_AFTER_SECONDS = 0.02
 # A coroutine that does not end when it is cancelled takes its process with it.
 _GRACE_SECONDS = 1.0
 _HELD_BACK_SECONDS = 0.5
+_SUSPICIOUS_CRASHES = 2
 _WIDEST_WINDOW = 128
 
 
@@ -70,7 +68,9 @@ class Dispatcher:
     """The worker's executors.
 
     `timeout_of` tells after how many seconds an attempt of a function is stopped, and `may_start`
-    whether Celery's rate limits let one start. `loop` is the event loop, while there is one.
+    whether Celery's rate limits let one start. `loop` is the event loop, while there is one. After
+    `lease_ends_at` (monotonic) others may have been given what waits here. Other threads may put
+    ids of cancelled invocations into `to_stop`.
     """
 
     worker: str
@@ -84,6 +84,7 @@ class Dispatcher:
     at_start: Callable[[], None] = lambda: None
     loop: "Loop | None" = None
     is_stopping: bool = False
+    lease_ends_at: float = float("inf")
     to_stop: deque[str] = field(default_factory=deque)
     _window: int = 1
     _pace: Pace = field(default_factory=Pace)
@@ -99,8 +100,7 @@ class Dispatcher:
             # No lane to run in: what waits for Celery's rate limits.
             "limited": Lane(is_shared=True),
         }
-        for _ in range(self.settings.workers):
-            self._fork(self._lanes["serial"])
+        self._fill(self._lanes["serial"])
 
     def attach(self, loop: Loop) -> None:
         """Be called by an event loop from now on."""
@@ -156,7 +156,7 @@ class Dispatcher:
         for ticket in tickets:
             function = self.functions.get(ticket.function)
             if function is None:
-                self._refuse_unknown(ticket)
+                refusals.refuse_unknown(self.settling, ticket)
                 continue
             lane = self._lane_of(function, ticket)
             if not lane.waiting:
@@ -174,7 +174,7 @@ class Dispatcher:
 
     def hand_out(self) -> None:
         """Give what waits to executors that have room for it."""
-        if self.is_stopping:
+        if self.is_stopping or time.monotonic() > self.lease_ends_at:
             return
         try:
             for name, lane in self._lanes.items():
@@ -223,6 +223,7 @@ class Dispatcher:
         while self.to_stop:
             self.stop(self.to_stop.popleft())
         self.settling.debts.pay()
+        self._fill(self._lanes["serial"])
         self._try_limited()
         self.settle()
         self._give_back_what_waits_too_long(now)
@@ -231,10 +232,14 @@ class Dispatcher:
         """Return the tags of what runs here, or has, whatever the records say."""
         return [one.ticket.held.tag for one in self.attempts] + self.settling.untold
 
-    def forget_waiting(self) -> None:
-        """Forget what waits; it is given back."""
+    def give_back_waiting(self) -> int:
+        """Give back what waits, in order; return how many."""
+        waiting = sorted(self.waiting, key=lambda one: one.held.number, reverse=True)
         for lane in self._lanes.values():
             lane.waiting.clear()
+        for ticket in waiting:
+            self.settling.debts.owe(claims.requeue(ticket.held, has_crashed=False))
+        return len(waiting)
 
     def stop(self, invocation_id: str) -> bool:
         """Stop an invocation that was cancelled; False if it is not here."""
@@ -243,7 +248,7 @@ class Dispatcher:
             for ticket in list(lane.waiting):
                 if ticket.id == invocation_id:
                     lane.waiting.remove(ticket)
-                    self._refuse_cancelled(ticket)
+                    refusals.refuse_cancelled(self.settling, ticket)
                     return True
             for executor in lane.executors:
                 for number, attempt in list(executor.handed.items()):
@@ -260,8 +265,6 @@ class Dispatcher:
     def drop_lost(self, held: Collection[str]) -> None:
         """Stop what runs here and was given to another worker meanwhile."""
         now = time.monotonic()
-        for lane in self._lanes.values():
-            lane.waiting = deque(one for one in lane.waiting if one.held.tag in held)
         for executor in self.executors:
             for number, attempt in list(executor.handed.items()):
                 if attempt.ticket.held.tag not in held and number in executor.handed:
@@ -271,6 +274,9 @@ class Dispatcher:
                         function=attempt.function.name,
                     )
                     self._stop(executor, number, attempt, "lost", now)
+        # Also what the processes that were stopped had not begun.
+        for lane in self._lanes.values():
+            lane.waiting = deque(one for one in lane.waiting if one.held.tag in held)
 
     def wait(self, seconds: float) -> None:
         """Do all this for some time where there is no event loop."""
@@ -302,12 +308,13 @@ class Dispatcher:
     # Handing out.
 
     def _lane_of(self, function: Function[..., Any], ticket: Ticket) -> Lane:
-        # What was delivered before may have killed its process: it runs alone.
-        if ticket.held.deliveries > 1 or not (function.is_async or function.threads):
+        # What lost its process again and again may have killed it: it runs alone.
+        if ticket.crashes >= _SUSPICIOUS_CRASHES or not (function.is_async or function.threads):
             return self._lanes["serial"]
         return self._lanes["async" if function.is_async else "threads"]
 
-    def _executor_for(self, lane: Lane, function: Function[..., Any]) -> Executor[Attempt] | None:
+    def _executor_for(self, lane: Lane, ticket: Ticket) -> Executor[Attempt] | None:
+        function = self.functions[ticket.function]
         if lane.is_shared:
             if not lane.executors:
                 self._fork(lane)
@@ -318,9 +325,15 @@ class Dispatcher:
                 running = sum(a.function is function for a in executor.handed.values())
                 is_free = running < (function.threads or 1)
             return executor if is_free else None
+        if not lane.executors:
+            return None
         executor = min(lane.executors, key=lambda one: len(one.handed))
-        if not executor.handed or self._pace.may_queue(
-            function.name, load_seconds=executor.load_seconds, handed=len(executor.handed)
+        # What is noted as running before it is handed over must not wait.
+        if not executor.handed or (
+            _may_begin_unnoted(ticket, function)
+            and self._pace.may_queue(
+                function.name, load_seconds=executor.load_seconds, handed=len(executor.handed)
+            )
         ):
             return executor
         return None
@@ -335,7 +348,7 @@ class Dispatcher:
                 if ticket.function in waits:
                     waits[ticket.function].append(lane.waiting.popleft())
                     continue
-                executor = self._executor_for(lane, self.functions[ticket.function])
+                executor = self._executor_for(lane, ticket)
                 if executor is None and not lane.is_shared:
                     return
                 if executor is None:
@@ -361,7 +374,7 @@ class Dispatcher:
         """Give an executor what waits; False if it has no room for it now."""
         function = self.functions[ticket.function]
         now = time.monotonic()
-        is_noted = not ticket.fresh or function.concurrency is not None
+        is_noted = not _may_begin_unnoted(ticket, function)
         if is_noted:
             started = self._start(ticket, function)
             if started is None:
@@ -401,71 +414,10 @@ class Dispatcher:
                 max_deliveries=self.settings.max_deliveries,
             )
         )
-        match started.verdict:
-            case Verdict.RUN:
-                return started
-            case Verdict.POISON:
-                deaths = self.settings.max_deliveries
-                why = f"its process died in each of {deaths} attempts"
-                self.settling.refused(
-                    ticket,
-                    status=Status.FAILED,
-                    error=FunctionError(type="Poison", message=why),
-                    celery_result=message.failed_result(
-                        ticket.id,
-                        state="FAILURE",
-                        error_type="WorkerLostError",
-                        error_message=why,
-                    ),
-                    dead_letter=DeadLetterReason.POISON,
-                )
-            case Verdict.CANCELLED:
-                self._refuse_cancelled(ticket)
-            case Verdict.EXPIRED:
-                oldest = function.retry_policy.max_age_seconds
-                why = f"older than {oldest} seconds"
-                self.settling.refused(
-                    ticket,
-                    status=Status.EXPIRED,
-                    error=FunctionError(type="Expired", message=why),
-                    celery_result=message.revoked_result(ticket.id, "expired"),
-                    dead_letter=DeadLetterReason.EXPIRED,
-                )
-            case verdict:
-                _log.info(
-                    "attempt.skipped",
-                    invocation_id=ticket.id,
-                    function=function.name,
-                    reason=verdict.value,
-                )
+        if started.verdict is Verdict.RUN:
+            return started
+        refusals.refuse(self.settling, ticket, function, started.verdict, self.settings)
         return None
-
-    def _refuse_cancelled(self, ticket: Ticket) -> None:
-        self.settling.refused(
-            ticket,
-            status=Status.CANCELLED,
-            error=CANCELLED,
-            celery_result=message.revoked_result(ticket.id, CANCELLED.message),
-            dead_letter=None,
-        )
-
-    def _refuse_unknown(self, ticket: Ticket) -> None:
-        self.settling.refused(
-            ticket,
-            status=Status.FAILED,
-            error=FunctionError(
-                type="UnknownFunction",
-                message=f"no function named {ticket.function!r} is registered here",
-            ),
-            celery_result=message.failed_result(
-                ticket.id,
-                state="FAILURE",
-                error_type="NotRegistered",
-                error_message=ticket.function,
-            ),
-            dead_letter=DeadLetterReason.PERMANENT,
-        )
-        _log.error("message.unknown_function", invocation_id=ticket.id, function=ticket.function)
 
     # Watching.
 
@@ -486,10 +438,8 @@ class Dispatcher:
             self._stop(executor, number, attempt, "timed out", now)
         elif attempt.is_long and len(executor.handed) > 1:
             self._pace.note(attempt.function.name, now - attempt.began_at)
-            taken = executor.take_back()
             executor.load_seconds = float("inf")
-            lane = self._lanes["serial"]
-            lane.waiting.extendleft(one.ticket for one in reversed(taken))
+            self._wait_again(executor.take_back(), now)
 
     def _watch_shared(self, executor: Executor[Attempt], now: float) -> None:
         is_lost = False
@@ -516,13 +466,21 @@ class Dispatcher:
             self._replace(executor, now)
             return
         taken = executor.take_back()
-        self._lanes["serial"].waiting.extendleft(
-            one.ticket for one in reversed(taken) if one is not attempt
-        )
+        self._wait_again([one for one in taken if one is not attempt], now)
         if attempt in taken:
             self._end(attempt, Outcome(number=number, run_seconds=0.0), now)
         else:
             self._replace(executor, now)
+
+    def _wait_again(self, taken: Sequence[Attempt], now: float) -> None:
+        """Let attempts wait that an executor was given and has not begun."""
+        for attempt in reversed(taken):
+            if attempt.is_noted:
+                # The record says that it runs.
+                self.settling.interrupted(attempt, now, has_crashed=False)
+            else:
+                lane = self._lane_of(attempt.function, attempt.ticket)
+                lane.waiting.appendleft(attempt.ticket)
 
     def _replace(self, executor: Executor[Attempt], now: float) -> None:
         """End a process of which an attempt is to be stopped."""
@@ -535,7 +493,7 @@ class Dispatcher:
     def _bury(self, executor: Executor[Attempt], now: float) -> None:
         """Deal with what a process leaves behind that has ended, and start another."""
         lane = next(lane for lane in self._lanes.values() if executor in lane.executors)
-        lane.waiting.extendleft(one.ticket for one in reversed(executor.take_back()))
+        self._wait_again(executor.take_back(), now)
         left = list(executor.handed.values())
         executor.handed.clear()
         for attempt in left:
@@ -553,8 +511,17 @@ class Dispatcher:
             self.loop.forget(executor.answers.fileno())
         executor.close()
         lane.executors.remove(executor)
-        if not lane.is_shared and not self.is_stopping:
-            self._fork(lane)
+        self._fill(self._lanes["serial"])
+
+    def _fill(self, lane: Lane) -> None:
+        """Have as many processes as there should be."""
+        while len(lane.executors) < self.settings.workers and not self.is_stopping:
+            try:
+                self._fork(lane)
+            except OSError as error:
+                # It is tried again when next somebody watches.
+                _log.error("executor.not_started", reason=str(error))
+                return
 
     def _end(self, attempt: Attempt, outcome: Outcome, now: float) -> None:
         if outcome.result is not None or outcome.error is not None:
@@ -601,6 +568,10 @@ class Dispatcher:
         self.read(executor)
         if self.loop is not None:
             self.loop.settle_soon()
+
+
+def _may_begin_unnoted(ticket: Ticket, function: Function[..., Any]) -> bool:
+    return ticket.fresh and function.concurrency is None
 
 
 def _with(ticket: Ticket, started: Started) -> Ticket:

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from typing import Any, ClassVar
 
 import structlog
@@ -64,8 +65,8 @@ class LeaseRenewal(_Periodic):
         # What was on its way to a process when a connection broke is not run here any more.
         app.eyas_store.insist(claims.acknowledge(app.eyas_worker, app.eyas_acknowledged))
         app.eyas_acknowledged.clear()
-        app.eyas_dispatcher.forget_waiting()
-        given_back = app.eyas_store.insist(
+        given_back = app.eyas_dispatcher.give_back_waiting()
+        given_back += app.eyas_store.insist(
             claims.requeue_unstarted(app.eyas_worker, kept=app.eyas_dispatcher.kept())
         )
         self.act(consumer)
@@ -86,10 +87,12 @@ class LeaseRenewal(_Periodic):
                 self._cancel(consumer, invocation_id)
         if renewed.has_lapsed:
             self._stop_what_was_lost(consumer)
+            consumer.app.eyas_dispatcher.lease_ends_at = time.monotonic() + claims.LEASE_SECONDS / 2
 
     @staticmethod
     def _renew(consumer: Any, *, consumes: bool) -> claims.Renewed | None:
         app = consumer.app
+        asked_at = time.monotonic()
         try:
             renewed: claims.Renewed = app.eyas_store.run(
                 claims.renew(app.eyas_worker, consumes=consumes)
@@ -98,6 +101,8 @@ class LeaseRenewal(_Periodic):
             # The consumer notices the lost connection by itself and connects again.
             _log.debug("lease.not_renewed", reason=str(error))
             return None
+        if not renewed.has_lapsed:
+            app.eyas_dispatcher.lease_ends_at = asked_at + claims.LEASE_SECONDS
         return renewed
 
     @staticmethod

@@ -79,7 +79,8 @@ def test_one_that_cannot_be_cancelled_costs_the_others_a_new_attempt_and_no_more
     (shown,) = ended(stack, [accept(stack, name)], status="failed")
 
     assert shown["error"]["type"] == "Timeout"
-    assert {one["attempt"] for one in ended(stack, beside)} == {2}
+    # After the second time, what was there runs by itself.
+    assert {one["attempt"] for one in ended(stack, beside)} == {3}
     assert crashes(stack) == before, "stopped on purpose"
 
 
@@ -121,7 +122,8 @@ def test_the_innocent_beside_one_that_kills_its_process_succeed(stack: Stack, ma
     (shown,) = ended(stack, [guilty], status="failed")
 
     assert shown["error"]["type"] == "Poison"
-    assert {one["attempt"] for one in ended(stack, beside)} == {2}
+    # After the second time, what was there runs by itself.
+    assert {one["attempt"] for one in ended(stack, beside)} == {3}
 
 
 def test_an_async_handler_puts_things_in_order_at_its_soft_timeout(

@@ -6,7 +6,7 @@ from typing import Any, cast
 import pytest
 
 from runtime.errors import BrokerUnavailableError
-from runtime.store import Store
+from runtime.store import Store  # noqa: TC001  a cast names it
 from runtime.store.step import Step
 from runtime.worker.debts import Debts
 

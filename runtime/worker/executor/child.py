@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Generic, TypeVar
 
 import msgspec
@@ -19,6 +20,7 @@ from runtime.worker.executor import serial, shared
 from runtime.worker.executor.job import (
     Answer,
     AnswerReader,
+    GarbledError,
     Job,
     Order,
     Stop,
@@ -119,7 +121,13 @@ class Executor(Generic[T]):
             if not received:
                 self.is_dead = True
                 break
-            answers += self._reader.feed(received)
+            try:
+                answers += self._reader.feed(received)
+            except GarbledError as error:
+                # What it says from now on means nothing.
+                structlog.get_logger("worker").error("executor.garbled", reason=str(error))
+                self.is_dead = True
+                break
             if len(received) < _READ_BYTES:
                 break
         return answers
@@ -191,6 +199,8 @@ def _be_executor(
             set_pdeathsig(signal.SIGKILL)
         if os.getppid() != parent:
             os._exit(0)  # it died before the line above
+        with contextlib.suppress(OSError):  # only Linux has it
+            Path("/proc/self/comm").write_text("eyas-executor", encoding="ascii")
         gc.freeze()  # what was there before is looked at no more, and stays shared
         at_start()
         run()

@@ -10,7 +10,10 @@ from collections.abc import Iterator
 
 import msgspec
 
+from runtime.errors import EyasError
+
 _LENGTH = struct.Struct("!I")
+_LONGEST_BYTES = 1 << 30
 _ENCODER = msgspec.msgpack.Encoder()
 
 
@@ -87,6 +90,10 @@ def encode_answer(answer: Answer) -> bytes:
     return _LENGTH.pack(len(body)) + body
 
 
+class GarbledError(EyasError):
+    """Somebody else has written into the stream: a handler, who else."""
+
+
 class AnswerReader:
     """Takes the stream apart, however it was cut; what was not finished is never given out."""
 
@@ -94,15 +101,21 @@ class AnswerReader:
         self._received = bytearray()
 
     def feed(self, received: bytes) -> Iterator[Answer]:
-        """Yield the answers that are complete now."""
+        """Yield the answers that are complete now. Raises `GarbledError`."""
         self._received += received
         at = 0
         while len(self._received) - at >= _LENGTH.size:
             (length,) = _LENGTH.unpack_from(self._received, at)
+            if length > _LONGEST_BYTES:
+                raise GarbledError(f"an answer of {length} bytes")
             end = at + _LENGTH.size + length
             if end > len(self._received):
                 break
-            yield _ANSWERS.decode(memoryview(self._received)[at + _LENGTH.size : end])
+            try:
+                answer = _ANSWERS.decode(memoryview(self._received)[at + _LENGTH.size : end])
+            except msgspec.MsgspecError as error:
+                raise GarbledError(str(error)) from error
+            yield answer
             at = end
         if at:
             del self._received[:at]

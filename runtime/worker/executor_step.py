@@ -47,7 +47,7 @@ class Executors(bootsteps.StartStopStep):  # type: ignore[misc]
         dispatcher: Dispatcher = worker.app.eyas_dispatcher
         dispatcher.is_stopping = True
         dispatcher.detach()
-        dispatcher.forget_waiting()
+        dispatcher.give_back_waiting()
         while dispatcher.is_busy:
             dispatcher.wait(_STOP_SECONDS)
         dispatcher.close()

@@ -1,0 +1,91 @@
+"""Finishing invocations that were claimed and are not run."""
+
+from typing import Any
+
+import structlog
+
+from runtime import message
+from runtime.function import Function
+from runtime.invocation import Status
+from runtime.outcome import FunctionError
+from runtime.policy import DeadLetterReason
+from runtime.settings import Settings
+from runtime.store.claims import Ticket
+from runtime.store.lifecycle import Verdict
+from runtime.worker.settling import CANCELLED, Settling
+
+_log = structlog.get_logger("worker")
+
+
+def refuse(
+    settling: Settling,
+    ticket: Ticket,
+    function: Function[..., Any],
+    verdict: Verdict,
+    settings: Settings,
+) -> None:
+    """Finish what may not run, as `start` has judged; what is finished or elsewhere, is left."""
+    match verdict:
+        case Verdict.POISON:
+            why = f"its process died in each of {settings.max_deliveries} attempts"
+            settling.refused(
+                ticket,
+                status=Status.FAILED,
+                error=FunctionError(type="Poison", message=why),
+                celery_result=message.failed_result(
+                    ticket.id,
+                    state="FAILURE",
+                    error_type="WorkerLostError",
+                    error_message=why,
+                ),
+                dead_letter=DeadLetterReason.POISON,
+            )
+        case Verdict.CANCELLED:
+            refuse_cancelled(settling, ticket)
+        case Verdict.EXPIRED:
+            why = f"older than {function.retry_policy.max_age_seconds} seconds"
+            settling.refused(
+                ticket,
+                status=Status.EXPIRED,
+                error=FunctionError(type="Expired", message=why),
+                celery_result=message.revoked_result(ticket.id, "expired"),
+                dead_letter=DeadLetterReason.EXPIRED,
+            )
+        case _:
+            _log.info(
+                "attempt.skipped",
+                invocation_id=ticket.id,
+                function=function.name,
+                reason=verdict.value,
+            )
+
+
+def refuse_cancelled(settling: Settling, ticket: Ticket) -> None:
+    """Finish what was cancelled before it ran."""
+    settling.refused(
+        ticket,
+        status=Status.CANCELLED,
+        error=CANCELLED,
+        celery_result=message.revoked_result(ticket.id, CANCELLED.message),
+        dead_letter=None,
+    )
+
+
+def refuse_unknown(settling: Settling, ticket: Ticket) -> None:
+    """Finish what is for a function that this worker does not have."""
+    settling.refused(
+        ticket,
+        status=Status.FAILED,
+        error=FunctionError(
+            type="UnknownFunction",
+            message=f"no function named {ticket.function!r} is registered here",
+        ),
+        celery_result=message.failed_result(
+            ticket.id,
+            state="FAILURE",
+            error_type="NotRegistered",
+            error_message=ticket.function,
+        ),
+        dead_letter=DeadLetterReason.PERMANENT,
+    )
+    _log.error("message.unknown_function", invocation_id=ticket.id, function=ticket.function)
