@@ -1,5 +1,7 @@
 """What a worker and its executors say to each other, however the stream is cut."""
 
+import itertools
+
 import msgspec
 import pytest
 from hypothesis import given
@@ -57,11 +59,7 @@ def test_answers_come_out_as_they_went_in_wherever_the_stream_is_cut(
     at = [0, *sorted(min(cut, len(stream)) for cut in cuts), len(stream)]
     reader = AnswerReader()
 
-    heard = [
-        one
-        for start, end in zip(at, at[1:], strict=False)
-        for one in reader.feed(stream[start:end])
-    ]
+    heard = [one for start, end in itertools.pairwise(at) for one in reader.feed(stream[start:end])]
 
     assert heard == said
 

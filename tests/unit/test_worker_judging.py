@@ -31,7 +31,9 @@ def verdict(of: Function[..., Any], error: BaseException, *, failures: int = 1) 
 def test_an_error_is_tried_again_until_its_retries_are_used_up() -> None:
     assert isinstance(verdict(patient, ValueError()), TryAgain)
     assert isinstance(verdict(patient, ValueError(), failures=2), TryAgain)
-    assert verdict(patient, ValueError(), failures=3) == GiveUp(reason=DeadLetterReason.RETRIES_EXHAUSTED)
+    assert verdict(patient, ValueError(), failures=3) == GiveUp(
+        reason=DeadLetterReason.RETRIES_EXHAUSTED
+    )
     assert isinstance(verdict(impatient, ValueError()), GiveUp)
 
 
