@@ -3,7 +3,7 @@
     make chaos                               200 kills in 6 to 10 minutes; prints the seed first
     make chaos ARGS="--kills 40 --seed 7"    the faults and pauses of seed 7 again
 
-A run starts a stack of its own on free ports, with 4 pool processes. Clients send invocations
+A run starts a stack of its own on free ports, with 4 executors. Clients send invocations
 through HTTP and with stock Celery, some of them delayed, others failing twice before they succeed.
 Meanwhile processes are killed with SIGKILL at random moments, mostly in a burst of invocations,
 sometimes two at once, and started again at once, as supervisord would. Then the clients stop, and
@@ -26,12 +26,12 @@ executed twice
     The handler ran to its end more than once, which at-least-once delivery allows. In the row of
     the kill after the first end.
 run again
-    Attempts in the middle of which their pool process was killed, and that started again. `slowest
+    Attempts in the middle of which their executor was killed, and that started again. `slowest
     rerun` is the longest time from the kill to the new start.
 slowest recovery
     The longest time from a kill, on its own, until the stack worked again:
 
-    * a worker or pool process: until a handler starts in a new pool process;
+    * a worker or executor: until a handler starts in a new executor;
     * scheduler: until an invocation whose handler raised after the kill starts again;
     * web: until a request that was sent after the kill is answered with 202;
     * broker, its server, whole stack: until, after such an answer, a handler starts.

@@ -23,19 +23,19 @@ class Fault(enum.StrEnum):
 
     WEB = "web"
     WORKER = "worker"
-    POOL_PROCESS = "pool process"
+    EXECUTOR = "executor"
     SCHEDULER = "scheduler"
     BROKER = "broker"
     SERVER = "broker's server"
     STACK = "whole stack"
 
 
-# A deck is dealt again and again. The worker and its pool processes hold messages, so they are
+# A deck is dealt again and again. The worker and its executores hold messages, so they are
 # killed more often than the others.
 _DECK = {
     Fault.WEB: 2,
     Fault.WORKER: 3,
-    Fault.POOL_PROCESS: 3,
+    Fault.EXECUTOR: 3,
     Fault.SCHEDULER: 1,
     Fault.BROKER: 1,
     Fault.SERVER: 1,
@@ -47,7 +47,7 @@ _DECK = {
 class Kill:
     """One fault that was carried out; from `gone_at` on, nothing of what was hit was alive.
 
-    `pool` are the pool processes that the worker had.
+    `pool` are the executores that the worker had.
     """
 
     fault: Fault
@@ -102,13 +102,13 @@ def carry_out(
 ) -> Kill:
     """Kill, and start again what a supervisor would; return at once, before the recovery."""
     pool: list[int] = []
-    if fault is Fault.POOL_PROCESS:
-        supervisor.wait_for(lambda: bool(supervisor.children("worker")), seconds=_POOL_SECONDS)
-    if fault in {Fault.POOL_PROCESS, Fault.WORKER, Fault.STACK}:
-        pool = supervisor.children("worker")
+    if fault is Fault.EXECUTOR:
+        supervisor.wait_for(lambda: bool(supervisor.executors()), seconds=_POOL_SECONDS)
+    if fault in {Fault.EXECUTOR, Fault.WORKER, Fault.STACK}:
+        pool = supervisor.executors()
     server = supervisor.children("broker") if fault is Fault.BROKER else []
     ledger.read()
-    victim = _busiest(pool, ledger, own) if fault is Fault.POOL_PROCESS else None
+    victim = _busiest(pool, ledger, own) if fault is Fault.EXECUTOR else None
     done = Kill(
         fault=fault,
         at=monotonic(),
@@ -134,7 +134,7 @@ def carry_out(
 
 
 def _busiest(pool: Sequence[int], ledger: Ledger, own: random.Random) -> int:
-    """Choose a pool process, one in the middle of an attempt if there is any."""
+    """Choose a executor, one in the middle of an attempt if there is any."""
     busy = {entry.pid for entry in ledger.interrupted()} & set(pool)
     return own.choice(sorted(busy or pool))
 
@@ -142,7 +142,7 @@ def _busiest(pool: Sequence[int], ledger: Ledger, own: random.Random) -> int:
 def recovered_at(kill: Kill, load: Load, ledger: Ledger) -> float | None:
     """Return when the stack had recovered from a kill, or None if it has not yet.
 
-    * a worker or pool process: when a handler started in a pool process that is new;
+    * a worker or executor: when a handler started in a executor that is new;
     * a scheduler: when an invocation whose handler raised after the kill started again;
     * web: when a request that was sent after the kill was answered with 202;
     * the others: when after such an answer a handler started.
@@ -153,7 +153,7 @@ def recovered_at(kill: Kill, load: Load, ledger: Ledger) -> float | None:
         e for e in ledger.entries[kill.seen_entries :] if e.what == STARTED and e.at > kill.at
     ]
     match kill.fault:
-        case Fault.WORKER | Fault.POOL_PROCESS:
+        case Fault.WORKER | Fault.EXECUTOR:
             return _earliest(e for e in starts if e.pid not in kill.pool)
         case Fault.SCHEDULER:
             return _first_retry(ledger.entries[kill.seen_entries :], kill.gone_at)

@@ -17,7 +17,7 @@ from tests.chaos.supervisor import Supervisor
 from tests.chaos.verdict import judge_all
 
 FUNCTIONS = Path(__file__).parent / "chaos_functions"
-_POOL_PROCESSES = 4
+_EXECUTORS = 4
 _BURST = (20, 200)
 _BACKLOG = 200
 _BACKLOG_SECONDS = 30.0
@@ -41,7 +41,7 @@ def run(options: Options, say: Callable[[str], None] = print) -> Outcome:
     started_at = monotonic()
     with tempfile.TemporaryDirectory(prefix="chaos-") as folder:
         path = Path(folder) / "ledger"
-        environment = {"EYAS_WORKERS": str(_POOL_PROCESSES), "CHAOS_LEDGER": str(path)}
+        environment = {"EYAS_WORKERS": str(_EXECUTORS), "CHAOS_LEDGER": str(path)}
         with Stack(functions_dir=FUNCTIONS, environment=environment) as stack:
             attack = _Attack(stack, options, Ledger(path), say)
             attack.run()

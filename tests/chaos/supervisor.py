@@ -59,6 +59,17 @@ class Supervisor:
         """Return the process ids of a process's children: none while it starts."""
         return children_of(self.stack.running[name].pid)
 
+    def executors(self) -> list[int]:
+        """Return those of the worker's children that run handlers; Celery's pool idles here."""
+        return [pid for pid in self.children("worker") if name_of(pid) == "eyas-executor"]
+
+
+def name_of(pid: int) -> str:
+    try:
+        return psutil.Process(pid).name()
+    except psutil.NoSuchProcess:
+        return ""
+
 
 def children_of(pid: int) -> list[int]:
     try:

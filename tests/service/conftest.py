@@ -17,6 +17,7 @@ from runtime.settings import Settings
 from runtime.store import Store, claims, is_reachable, lifecycle
 from runtime.store.claims import Claim
 from runtime.testing import Stack
+from tests.store_bench import Bench
 
 MODULE = '''
 from runtime import function
@@ -131,6 +132,15 @@ def acting_worker(web_stack: Stack) -> Iterator[ActingWorker]:
     store = Store(web_stack.redis_url)
     yield ActingWorker(store=store)
     store.close()
+
+
+@pytest.fixture
+def bench(broker: Stack) -> Iterator[Bench]:
+    bench = Bench(broker.redis_url)
+    bench.raw.flushall()
+    yield bench
+    bench.store.close()
+    bench.raw.close()
 
 
 @pytest.fixture(autouse=True)

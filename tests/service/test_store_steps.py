@@ -1,216 +1,36 @@
 """The sharp edges of the store's steps, each by itself, on a real broker."""
 
-import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-import redis
 from msgspec.structs import replace
 
-from runtime.invocation import IdempotencyKey, Invocation, Record, Status
+from runtime.invocation import IdempotencyKey, Invocation, Status
 from runtime.message import TRIGGER_HEADER, encode, id_in
-from runtime.policy import DeadLetterReason
 from runtime.registry import Registry
-from runtime.settings import Retention, Settings
+from runtime.settings import Settings
 from runtime.store import Store, claims, dead_letters, lifecycle, records, upkeep
 from runtime.store.claims import LEASE_SECONDS, Claim
-from runtime.store.lifecycle import Accepting, Cancelling, Started, ToBeCancelled, Verdict
+from runtime.store.lifecycle import Accepting, Cancelling, ToBeCancelled, Verdict
 from runtime.store.records import Gone
 from runtime.store.step import Step
 from runtime.testing import Stack
 from runtime.worker.admission import Admission
-
-QUEUE = "celery"
-LESS_URGENT = "celery\x06\x163"
-RETENTION = Retention(record_seconds=1000, dead_letter_seconds=2000, id_seconds=3000)
-ERROR = b'{"type":"ValueError","message":"no","stack_trace":[]}'
-# No test takes this long between two sweeps.
-NO_GAP = 1e6
-
-
-class Bench:
-    """A store on an empty broker, and what tests say often."""
-
-    def __init__(self, url: str) -> None:
-        self.store = Store(url)
-        self.raw = redis.Redis.from_url(url)
-        self._numbers = itertools.count(1)
-
-    def run(self, step: Step[Any]) -> Any:
-        return self.store.run(step)
-
-    def now_us(self) -> int:
-        seconds, microseconds = self.raw.time()
-        return int(seconds) * 1_000_000 + int(microseconds)
-
-    def accept(self, name: str = "f", *, delay: float = 0.0) -> str:
-        invocation = an_invocation(f"id-{next(self._numbers)}", name, delay=delay)
-        answer = self.run(lifecycle.accept(invocation, message(invocation.id)))
-        assert answer.outcome is Accepting.ACCEPTED
-        return invocation.id
-
-    def claim(
-        self, worker: str = "w1", *, room: int = 1, queues: Sequence[str] = (QUEUE,)
-    ) -> list[tuple[Claim, bytes]]:
-        taken = self.run(claims.claim(worker, queues=queues, room=room))
-        return list(taken.messages)
-
-    def claim_one(self, worker: str = "w1", *, queues: Sequence[str] = (QUEUE,)) -> Claim:
-        ((held, _),) = self.claim(worker, queues=queues)
-        return held
-
-    def start(self, held: Claim, name: str, *, concurrency: int | None = None) -> Started:
-        answer = self.run(lifecycle.start(held, name, concurrency=concurrency, max_deliveries=3))
-        assert isinstance(answer, Started)
-        return answer
-
-    def run_one(self, worker: str = "w1", *, concurrency: int | None = None) -> tuple[Claim, str]:
-        """Claim one message and start its invocation."""
-        ((held, raw),) = self.claim(worker)
-        assert self.start(held, id_of(raw), concurrency=concurrency).verdict is Verdict.RUN
-        return held, id_of(raw)
-
-    def succeed(self, held: Claim, invocation_id: str) -> Any:
-        return self.run(success(held, invocation_id))
-
-    def fail(self, held: Claim, invocation_id: str) -> Any:
-        return self.run(
-            lifecycle.finish(
-                held,
-                invocation_id,
-                status=Status.FAILED,
-                celery_result=b"{}",
-                retention=RETENTION,
-                error=ERROR,
-                dead_letter=DeadLetterReason.PERMANENT,
-            )
-        )
-
-    def retry(self, held: Claim, invocation_id: str) -> Any:
-        return self.run(another_try(held, invocation_id))
-
-    def cancel(self, invocation_id: str, *, remember_unknown_seconds: int = 0) -> Cancelling:
-        answer = self.run(
-            lifecycle.cancel(
-                invocation_id,
-                error=ERROR,
-                celery_result=b"{}",
-                retention=RETENTION,
-                remember_unknown_seconds=remember_unknown_seconds,
-            )
-        )
-        assert isinstance(answer, Cancelling)
-        return answer
-
-    def quarantine(self, held: Claim, dead_letter_id: str) -> bool:
-        answer = self.run(
-            claims.quarantine(
-                held,
-                dead_letter=an_invocation(dead_letter_id, "f"),
-                error=ERROR,
-                reason="Malformed",
-                retention=RETENTION,
-            )
-        )
-        assert isinstance(answer, bool)
-        return answer
-
-    def record(self, invocation_id: str) -> Record:
-        answer = self.run(records.read(invocation_id, retention=RETENTION))
-        assert isinstance(answer, Record)
-        return answer
-
-    def status(self, invocation_id: str) -> Status:
-        return self.record(invocation_id).status
-
-    def let_lease_lapse(self, worker: str, *, seconds: float = 5.0) -> None:
-        self.raw.zadd("eyas:leases", {worker: self.now_us() - round(seconds * 1e6)})
-
-    def sweep(self) -> list[claims.Lapsed]:
-        answer = self.run(claims.sweep(gap_seconds=NO_GAP))
-        assert isinstance(answer, list)
-        return answer
-
-    def let_all_come_due(self) -> int:
-        for name in self.raw.zrange("eyas:delayed", 0, -1):
-            self.raw.zadd("eyas:delayed", {name: self.now_us() - 1})
-        answer = self.run(upkeep.queue_due(limit=1000))
-        assert isinstance(answer, upkeep.Due)
-        return answer.moved
-
-    def queued(self, queue: str = QUEUE) -> list[bytes]:
-        """Return the messages of a queue, the next one first."""
-        return list(reversed(self.raw.lrange(queue, 0, -1)))
-
-    def queued_ids(self, queue: str = QUEUE) -> list[str]:
-        return [id_of(raw) for raw in self.queued(queue)]
-
-    def counts(self, name: str = "f") -> dict[str, int]:
-        counted = self.run(records.read_counts(name))
-        return {status: number for status, number in counted.items() if number}
-
-    def assert_conserved(self) -> None:
-        assert self.run(upkeep.take_census()).problems() == []
-
-
-def an_invocation(
-    invocation_id: str, name: str = "f", *, delay: float = 0.0, payload: bytes = b"{}"
-) -> Invocation:
-    return Invocation(
-        id=invocation_id,
-        function=name,
-        payload=payload,
-        trigger="http",
-        timeout_seconds=30,
-        retries=2,
-        delay_seconds=delay,
-    )
-
-
-def success(held: Claim, invocation_id: str) -> Step[Any]:
-    return lifecycle.finish(
-        held,
-        invocation_id,
-        status=Status.SUCCEEDED,
-        celery_result=b"{}",
-        retention=RETENTION,
-        result=b"1",
-    )
-
-
-def another_try(held: Claim, invocation_id: str) -> Step[Any]:
-    return lifecycle.retry(
-        held,
-        invocation_id,
-        delay_seconds=1000,
-        error=ERROR,
-        celery_result=b"{}",
-        retention=RETENTION,
-    )
-
-
-def message(invocation_id: str) -> bytes:
-    return b'{"body":"","headers":{"id":"%s"}}' % invocation_id.encode()
-
-
-def id_of(raw: bytes) -> str:
-    return raw.rsplit(b'"id":"', 1)[1].split(b'"')[0].decode()
-
-
-def numbers(ids: Sequence[str]) -> list[int]:
-    return [int(one.rsplit("-", 1)[1]) for one in ids]
-
-
-@pytest.fixture
-def bench(broker: Stack) -> Iterator[Bench]:
-    bench = Bench(broker.redis_url)
-    bench.raw.flushall()
-    yield bench
-    bench.store.close()
-    bench.raw.close()
-
+from tests.store_bench import (
+    ERROR,
+    LESS_URGENT,
+    QUEUE,
+    RETENTION,
+    Bench,
+    an_invocation,
+    another_try,
+    id_of,
+    message,
+    numbers,
+    success,
+)
 
 # --- answers that were lost ------------------------------------------------------------------
 

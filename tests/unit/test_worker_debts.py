@@ -1,12 +1,11 @@
 """What a worker owes the broker is paid in order, once each, however long the broker is away."""
 
 import time
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
 from runtime.errors import BrokerUnavailableError
-from runtime.store import Store  # noqa: TC001  a cast names it
 from runtime.store.step import Step
 from runtime.worker.debts import Debts
 
@@ -36,7 +35,7 @@ def store() -> FakeStore:
 
 @pytest.fixture
 def debts(store: FakeStore) -> Debts:
-    return Debts(store=cast("Store", store), url=NOBODY)
+    return Debts(store=store, url=NOBODY)  # type: ignore[arg-type]
 
 
 def step(name: str) -> Step[str]:
