@@ -1,6 +1,5 @@
 """What happens around every request: its id, its log line, and keeping other sites out."""
 
-import os
 import re
 import time
 from dataclasses import dataclass
@@ -9,6 +8,7 @@ from typing import Any
 import falcon.asgi
 import structlog
 
+from runtime.invocation import new_id
 from runtime.settings import Settings
 from runtime.store import AsyncStore, GroupCommit, Watcher
 from runtime.web import guard, problems
@@ -28,7 +28,7 @@ class RequestLog:
 
     async def process_request(self, req: Request, resp: falcon.asgi.Response) -> None:
         given = req.header(b"x-request-id")
-        req.request_id = given if given and _REQUEST_ID.fullmatch(given) else os.urandom(16).hex()
+        req.request_id = given if given and _REQUEST_ID.fullmatch(given) else new_id()
         resp.set_header("X-Request-Id", req.request_id)
 
     async def process_response(
