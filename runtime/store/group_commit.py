@@ -83,6 +83,13 @@ class GroupCommit:
 
         Raises `BrokerUnavailableError`; the broker may have accepted it nevertheless.
         """
+        return await self.offer(offer)
+
+    def offer(self, offer: Offer) -> asyncio.Future[Accepted]:
+        """`accept`, for whoever is about to wait: it is offered now, and awaited by the caller.
+
+        Raises `BrokerUnavailableError` if too many wait already.
+        """
         limits = self._limits
         if (
             len(self._waiting) >= limits.waiting_offers
@@ -99,7 +106,7 @@ class GroupCommit:
         if not self._sends_soon and len(self._under_way) < limits.steps:
             self._sends_soon = True
             loop.call_soon(self._send)
-        return await answer
+        return answer
 
     async def close(self) -> None:
         """Answer everybody who waits, and close the connections."""
