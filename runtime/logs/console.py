@@ -73,7 +73,12 @@ class Console(forks.Forkable):
 
     def _texts(self, lines: Sequence[Line], *, in_file_count: int) -> list[str]:
         now = self._clock()
-        texts = []
+        texts: list[str] = []
+        # In a flood this is the hot path of whoever causes it: nobody will see any of these.
+        if in_file_count == len(lines) and all(
+            self._is_used_up(level, now) for level in {line.level for line in lines}
+        ):
+            return texts
         for number, line in enumerate(lines):
             allowance = self._allowances.get(line.level)
             if number >= in_file_count or allowance is None:  # a critical line
@@ -85,6 +90,10 @@ class Console(forks.Forkable):
             elif left == -1:
                 texts.append(self._remark(line, event="console.limited"))
         return texts
+
+    def _is_used_up(self, level: str, now: float) -> bool:
+        allowance = self._allowances.get(level)
+        return allowance is not None and allowance.is_used_up(now)
 
     def _remark(self, line: Line, *, event: str) -> str:
         fields = line.fields
@@ -121,3 +130,7 @@ class _Allowance:
             self._second = int(now)
         self._left -= 1
         return self._left
+
+    def is_used_up(self, now: float) -> bool:
+        """Tell whether no line may be shown in this second any more, nor the remark on that."""
+        return self._left < 0 and int(now) == self._second

@@ -6,10 +6,11 @@
 -- ARGV  1 number of kinds, and of each: function, trigger, retries, max_attempts,
 --         seconds until it is too old to run or 0 for never,
 --         how many invocations may wait or run at a time or 0 for any number
---       then of each offer: which kind, from 1; number of invocations; delay in microseconds;
---         replay_of or ''; request_id or ''; '1' to say whether the first one's channel is heard, or
---         ''; key of the idempotency key or '', and, only if there is one, seconds to keep it and
---         digest of the payload
+--       then of each offer: which kind, from 1; request_id or ''
+--         and, only if the kind is negative: number of invocations, else 1; delay in microseconds;
+--         replay_of or ''; '1' to say whether the first one's channel is heard, or ''; key of the
+--         idempotency key or '', and, only if there is one, seconds to keep it and digest of the
+--         payload
 --         and of each of its invocations: id; payload; message, or '' to make only the record, of
 --         a message already claimed
 -- returns one answer for each offer: 'accepted', or 'heard' if that is to be said and is so;
@@ -33,7 +34,7 @@ local function more_values(kind, offer)
   if offer.request_id ~= '' then
     values = {'request_id', offer.request_id}
   end
-  if offer.replay_of ~= '' then
+  if offer.replay_of and offer.replay_of ~= '' then
     values[#values + 1] = 'replay_of'
     values[#values + 1] = offer.replay_of
   end
@@ -67,7 +68,7 @@ end
 
 local function accept(kind, offer, values, id, payload, message)
   local key = record_of(id)
-  call('HSET', key, 'function', kind.name, 'status', 'queued', 'attempt', 0,
+  call('HSET', key, 'function', kind.name, 'status', 'queued', 'attempt', '0',
     'accepted_at', now_text, 'trigger', kind.trigger, 'payload', payload,
     'retries', kind.retries, 'max_attempts', kind.max_attempts, unpack(values))
   opened[#opened + 1] = now_text
@@ -76,7 +77,7 @@ local function accept(kind, offer, values, id, payload, message)
     if call('DEL', 'eyas:revoked:' .. id) == 1 then
       call('HSET', key, 'cancel_requested', 1)
     end
-  elseif offer.delay == '0' then
+  elseif not offer.delay or offer.delay == '0' then
     queued[#queued + 1] = message
   else
     local due = whole(now + offer.delay)
@@ -115,7 +116,7 @@ local function answer_to(kind, offer, first, last)
   if offer.used_key then
     call('SET', offer.used_key, offer.digest .. ' ' .. ARGV[first], 'EX', offer.keep_seconds)
   end
-  if offer.asks ~= '' and call('PUBSUB', 'NUMSUB', record_of(ARGV[first]))[2] > 0 then
+  if offer.asks == '1' and call('PUBSUB', 'NUMSUB', record_of(ARGV[first]))[2] > 0 then
     return 'heard'
   end
   return 'accepted'
@@ -134,18 +135,20 @@ for i = 1, tonumber(ARGV[1]) do
     max_attempts = ARGV[at + 3], max_age = ARGV[at + 4], most = tonumber(ARGV[at + 5])}
   at = at + 6
 end
-local answers = {}
-while at <= #ARGV do
-  local kind = kinds[tonumber(ARGV[at])]
-  local offer = {delay = ARGV[at + 2], replay_of = ARGV[at + 3], request_id = ARGV[at + 4],
-    asks = ARGV[at + 5]}
-  local first = at + 7
-  if ARGV[at + 6] ~= '' then
-    offer.used_key, offer.keep_seconds, offer.digest = unpack(ARGV, at + 6, at + 8)
-    first = at + 9
+local answers, last = {}, #ARGV
+while at <= last do
+  local number, offer = tonumber(ARGV[at]), {request_id = ARGV[at + 1]}
+  local first, size = at + 2, 1
+  if number < 0 then
+    number, size, first = -number, ARGV[at + 2], at + 7
+    offer.delay, offer.replay_of, offer.asks = ARGV[at + 3], ARGV[at + 4], ARGV[at + 5]
+    if ARGV[at + 6] ~= '' then
+      offer.used_key, offer.keep_seconds, offer.digest = unpack(ARGV, at + 6, at + 8)
+      first = at + 9
+    end
   end
-  at = first + ARGV[at + 1] * MEMBER_VALUES
-  answers[#answers + 1] = answer_to(kind, offer, first, at - 1)
+  at = first + size * MEMBER_VALUES
+  answers[#answers + 1] = answer_to(kinds[number], offer, first, at - 1)
 end
 call_in_parts('ZADD', 'eyas:open', opened)
 call_in_parts('LPUSH', KEYS[1], queued)

@@ -42,11 +42,13 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True):
     """Invocations of one function, which are accepted together or not at all.
 
     `kind` and `arguments` are what `accept.lua` takes, and `size_bytes` is about how much that is.
+    A plain one has one invocation, and nothing that is not said of most: it has fewer arguments.
     """
 
     id: str
     kind: tuple[str | int | float, ...]
     arguments: tuple[str | bytes | int, ...]
+    is_plain: bool
     size_bytes: int
 
     @classmethod
@@ -65,21 +67,30 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True):
         that is claimed already.
         """
         first = members[0][0]
-        arguments: list[str | bytes | int] = [
-            len(members),
-            microseconds(first.delay_seconds) if first.delay_seconds else 0,
-            (first.replay_of or "").encode(),
-            (first.request_id or "").encode(),
-            "1" if asks_whether_heard else "",
-        ]
-        if idempotency is None:
-            arguments.append("")
-        else:
+        request_id = (first.request_id or "").encode()
+        is_plain = not (
+            asks_whether_heard
+            or idempotency
+            or len(members) > 1
+            or first.delay_seconds
+            or first.replay_of
+        )
+        arguments: list[str | bytes | int] = [request_id]
+        if not is_plain:
             arguments += (
-                keys.idempotency(first.function, idempotency.key).encode(),
-                idempotency.ttl_seconds,
-                idempotency.digest,
+                len(members),
+                microseconds(first.delay_seconds) if first.delay_seconds else 0,
+                (first.replay_of or "").encode(),
+                "1" if asks_whether_heard else "",
             )
+            if idempotency is None:
+                arguments.append("")
+            else:
+                arguments += (
+                    keys.idempotency(first.function, idempotency.key).encode(),
+                    idempotency.ttl_seconds,
+                    idempotency.digest,
+                )
         size_bytes = _OVERHEAD_BYTES
         for invocation, message in members:
             arguments += (invocation.id.encode(), invocation.payload, message)
@@ -95,6 +106,7 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True):
                 max_open,
             ),
             arguments=tuple(arguments),
+            is_plain=is_plain,
             size_bytes=size_bytes,
         )
 
@@ -134,7 +146,8 @@ def arguments_of(offers: Sequence[Offer]) -> tuple[Any, ...]:
     kinds: dict[tuple[str | int | float, ...], int] = {}
     arguments: list[Any] = []
     for offer in offers:
-        arguments.append(kinds.setdefault(offer.kind, len(kinds) + 1))
+        number = kinds.setdefault(offer.kind, len(kinds) + 1)
+        arguments.append(number if offer.is_plain else -number)
         arguments += offer.arguments
     return (len(kinds), *(value for kind in kinds for value in kind), *arguments)
 

@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import hiredis
-from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import NoScriptError
 
 from runtime.errors import BrokerUnavailableError
 from runtime.store.accepting import Accepted, Offer, accept_all
 from runtime.store.client import Pool, translated
+from runtime.store.link import Link
 from runtime.store.step import Step
 
 
@@ -47,6 +47,16 @@ class _Waiting:
     until: float  # by the event loop's clock
 
 
+@dataclass(slots=True, eq=False)
+class _UnderWay:
+    """A step that was sent, or is to be sent as soon as there is a connection for it."""
+
+    group: Sequence[_Waiting]
+    step: Step[list[Accepted]]
+    until: float
+    timer: asyncio.TimerHandle | None = None
+
+
 class GroupCommit:
     """Accepts what many callers offer, each for itself.
 
@@ -56,15 +66,29 @@ class GroupCommit:
 
     def __init__(self, url: str, *, limits: Limits | None = None) -> None:
         self._limits = limits or Limits()
+        # Of redis-py's pool only the making of connections is used.
         self._pool = Pool.of(url, reply_seconds=None, connections=self._limits.steps)
         self._waiting: deque[_Waiting] = deque()
         self._waiting_bytes = 0
-        self._senders: set[asyncio.Task[None]] = set()
+        self._idle: list[Link] = []
+        self._under_way: set[_UnderWay] = set()
+        self._connecting: set[asyncio.Task[None]] = set()
+        self._sends_soon = False
+        self._ended: asyncio.Future[None] | None = None
+        # Asking for it is a system call.
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     async def accept(self, offer: Offer) -> Accepted:
         """Return the broker's answer: what is accepted is on its disk.
 
         Raises `BrokerUnavailableError`; the broker may have accepted it nevertheless.
+        """
+        return await self.offer(offer)
+
+    def offer(self, offer: Offer) -> asyncio.Future[Accepted]:
+        """`accept`, for whoever is about to wait: it is offered now, and awaited by the caller.
+
+        Raises `BrokerUnavailableError` if too many wait already.
         """
         limits = self._limits
         if (
@@ -72,32 +96,38 @@ class GroupCommit:
             or self._waiting_bytes + offer.size_bytes > limits.waiting_bytes
         ) and self._waiting:
             raise BrokerUnavailableError("the broker does not keep up: too many requests wait")
-        loop = asyncio.get_running_loop()
+        loop = self._loop
+        if loop is None:
+            loop = self._loop = asyncio.get_running_loop()
         answer: asyncio.Future[Accepted] = loop.create_future()
         self._waiting.append(_Waiting(offer, answer, loop.time() + limits.patience_seconds))
         self._waiting_bytes += offer.size_bytes
-        # It starts at the end of this turn. Those that run look again before they end.
-        if len(self._senders) < limits.steps and len(self._waiting) == 1:
-            self._senders.add(loop.create_task(self._send_all()))
-        return await answer
+        # At the end of this turn. A step that ends looks for what waits, too.
+        if not self._sends_soon and len(self._under_way) < limits.steps:
+            self._sends_soon = True
+            loop.call_soon(self._send)
+        return answer
 
     async def close(self) -> None:
         """Answer everybody who waits, and close the connections."""
-        await asyncio.gather(*self._senders)
+        if self._waiting or self._under_way:
+            self._ended = asyncio.get_running_loop().create_future()
+            await self._ended
+        for link in self._idle:
+            link.close()
+            await link.wait_closed()
+        self._idle.clear()
         await self._pool.aclose()
 
-    async def _send_all(self) -> None:
-        connection = None
-        try:
-            while self._waiting:
-                group = self._take()
-                if group:
-                    connection = await self._send(group, connection)
-        finally:
-            # Not by a callback, which runs later: whoever comes in between would start no sender.
-            self._senders.remove(asyncio.current_task())  # type: ignore[arg-type]
-            if connection is not None:
-                await self._pool.release(connection)
+    def _send(self) -> None:
+        """Send what waits, in as many steps as may be under way."""
+        self._sends_soon = False
+        while self._waiting and len(self._under_way) < self._limits.steps:
+            group = self._take()
+            if group:
+                self._begin(group)
+        if self._ended is not None and not self._waiting and not self._under_way:
+            self._ended.set_result(None)
 
     def _take(self) -> list[_Waiting]:
         """Take what goes into one step, and refuse what has waited too long."""
@@ -119,37 +149,87 @@ class GroupCommit:
             step_bytes += size_bytes
         return group
 
-    async def _send(
-        self, group: Sequence[_Waiting], connection: AbstractConnection | None
-    ) -> AbstractConnection | None:
-        """Carry out one step and answer each of its offers.
+    def _begin(self, group: Sequence[_Waiting]) -> None:
+        loop = asyncio.get_running_loop()
+        under_way = _UnderWay(
+            group,
+            accept_all([one.offer for one in group]),
+            min(loop.time() + self._limits.reply_seconds, group[0].until),
+        )
+        self._under_way.add(under_way)
+        link = self._take_idle()
+        if link is not None:
+            self._carry_out(under_way, link)
+        else:
+            connecting = loop.create_task(self._connect(under_way))
+            self._connecting.add(connecting)
+            connecting.add_done_callback(self._connecting.discard)
 
-        Uses the connection, or takes one; returns what can be used again, and is to be released.
+    def _take_idle(self) -> Link | None:
+        while self._idle:
+            link = self._idle.pop()
+            if link.is_open:
+                return link
+        return None
+
+    async def _connect(self, under_way: _UnderWay) -> None:
+        try:
+            async with asyncio.timeout_at(under_way.until):
+                connection = self._pool.make_connection()  # type: ignore[no-untyped-call]
+                link = await Link.open(connection)
+        except Exception as error:  # noqa: BLE001  whatever it is, it is each caller's to hear
+            self._end(under_way, None, error)
+        else:
+            self._carry_out(under_way, link)
+
+    def _carry_out(self, under_way: _UnderWay, link: Link) -> None:
+        """Send a step by its script's digest, or by its text if the broker does not know it.
+
+        Nothing is sent twice, except after the answer that the digest is unknown.
         """
-        now = asyncio.get_running_loop().time()
-        until = min(now + self._limits.reply_seconds, group[0].until)
-        is_usable = False
+        step = under_way.step
+        text = step.script or ""
+        arguments = (len(step.keys), *step.keys, *step.arguments)
+
+        def on_reply(reply: Any) -> None:
+            if isinstance(reply, NoScriptError):
+                link.send(hiredis.pack_command(("EVAL", text, *arguments)), on_answer)
+            else:
+                on_answer(reply)
+
+        def on_answer(reply: Any) -> None:
+            self._end(under_way, link, reply)
+
+        # A step has one timer, and an offer none.
+        under_way.timer = asyncio.get_running_loop().call_at(
+            under_way.until, on_answer, TimeoutError("no answer in time")
+        )
+        link.send(hiredis.pack_command(("EVALSHA", _digest(text), *arguments)), on_reply)
+
+    def _end(self, under_way: _UnderWay, link: Link | None, reply: Any) -> None:
+        """Answer each offer of a step, and send what has come meanwhile."""
+        if under_way.timer is not None:
+            under_way.timer.cancel()
+        self._under_way.remove(under_way)
+        group = under_way.group
         try:
             with translated():
-                async with asyncio.timeout_at(until):
-                    if connection is None:
-                        connection = await self._pool.get_connection()  # type: ignore[no-untyped-call]
-                    step = accept_all([one.offer for one in group])
-                    answers = step.parse(await _exchange(connection, step))
-            is_usable = True
+                if isinstance(reply, Exception):
+                    raise reply  # noqa: TRY301  it is translated here
+                answers = under_way.step.parse(reply)
         except Exception as error:  # noqa: BLE001  whatever it is, it is each caller's to hear
+            # An answer that still comes would be taken for that of the next step. And a network
+            # may lose all connections without telling us.
+            for each in (*self._idle, *([link] if link else [])):
+                each.close()
             _refuse(group, error)
         else:
+            if link is not None:
+                self._idle.append(link)
             for one, answer in zip(group, answers, strict=True):
                 if not one.answer.done():
                     one.answer.set_result(answer)
-        finally:
-            if not is_usable and connection is not None:
-                self._pool.distrust_idle()
-                # An answer that still comes would be taken for that of the next step.
-                await connection.disconnect(nowait=True)
-                await self._pool.release(connection)
-        return connection if is_usable else None
+        self._send()
 
 
 def _refuse(group: Sequence[_Waiting], error: Exception) -> None:
@@ -158,22 +238,6 @@ def _refuse(group: Sequence[_Waiting], error: Exception) -> None:
         if not one.answer.done():
             # Raised in many places, one exception would collect all their tracebacks.
             one.answer.set_exception(BrokerUnavailableError(str(error)) if is_broker else error)
-
-
-async def _exchange(connection: AbstractConnection, step: Step[Any]) -> Any:
-    """Carry out a step by its script's digest, or by its text if the broker does not know it.
-
-    Nothing is sent twice, except after the answer that the digest is unknown.
-    """
-    arguments = (len(step.keys), *step.keys, *step.arguments)
-    # redis-py would look at each argument first, one by one.
-    packed = hiredis.pack_command(("EVALSHA", _digest(step.script or ""), *arguments))
-    await connection.send_packed_command(packed, check_health=False)
-    try:
-        return await connection.read_response()
-    except NoScriptError:
-        await connection.send_command("EVAL", step.script, *arguments)
-        return await connection.read_response()
 
 
 @functools.cache

@@ -9,7 +9,7 @@ from runtime.errors import PayloadTooLargeError
 from runtime.function import Function
 from runtime.invocation import Record, Status
 from runtime.web import problems
-from runtime.web.exchange import Request, note, read_payload, reply
+from runtime.web.exchange import Request, note, payload_at_hand, read_payload, reply
 from runtime.web.invoking import Invoker
 from runtime.web.terms import patience_of, terms_of
 
@@ -47,7 +47,9 @@ async def invoke(
         if patience is None
         else invoker.settings.max_waited_payload_bytes
     )
-    payload = await read_payload(req, limit_bytes=limit_bytes)
+    payload = payload_at_hand(req, limit_bytes=limit_bytes)
+    if payload is None:
+        payload = await read_payload(req, limit_bytes=limit_bytes)
     if replayed is not None and not payload:
         payload = replayed.payload
         if len(payload) > limit_bytes:
@@ -82,8 +84,7 @@ def answer_accepted(
     shown: dict[str, Any] = {"id": invocation_id, "function": function, "status": status}
     if replay_of is not None:
         shown["replay_of"] = replay_of
-    resp.set_header("Location", f"/invocations/{invocation_id}")
-    reply(resp, 202, shown)
+    reply(resp, 202, shown, location=f"/invocations/{invocation_id}")
 
 
 def _answer_outcome(req: Request, resp: falcon.asgi.Response, record: Record) -> None:

@@ -13,7 +13,7 @@ from runtime.web.exchange import Request
 from runtime.web.functions import FunctionList, FunctionResource, UnknownFunction
 from runtime.web.invocations import InvocationResource, Replay
 from runtime.web.invoking import Invoker
-from runtime.web.middleware import Connections, Guard, RequestLog
+from runtime.web.middleware import Connections, Edge
 
 App = falcon.asgi.App[Request, falcon.asgi.Response]
 
@@ -28,8 +28,7 @@ def create_app(
 ) -> App:
     """Make the application: one route for each function, and those around them."""
     middleware: list[Any] = [
-        RequestLog(),
-        Guard(settings=settings),
+        Edge(settings=settings),
         Connections(store=store, commits=commits, watcher=watcher),
     ]
     if settings.allowed_origins:

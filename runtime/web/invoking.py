@@ -74,11 +74,14 @@ class Invoker:
         function.payload.check(payload)
         invocation = _invocation(function, payload, terms)
         record = None
+        offer = self._offer(function, [invocation], terms, asks_whether_heard=patience is not None)
         if patience is None:
-            accepted = await self._offer(function, [invocation], terms)
+            accepted = await self.commits.offer(offer)
+            self._raise_refusal(accepted, terms)
         else:
             async with self.watcher.watch(invocation.id) as watch:
-                accepted = await self._offer(function, [invocation], terms, asks_whether_heard=True)
+                accepted = await self.commits.offer(offer)
+                self._raise_refusal(accepted, terms)
                 if accepted.outcome is not Accepting.REPLAYED:
                     if not accepted.is_heard:
                         watch.read_first()
@@ -96,7 +99,8 @@ class Invoker:
         Raises `ThrottledError`, `BrokerUnavailableError`.
         """
         invocations = [_invocation(function, payload, terms) for payload in payloads]
-        await self._offer(function, invocations, terms)
+        accepted = await self.commits.offer(self._offer(function, invocations, terms))
+        self._raise_refusal(accepted, terms, count=len(invocations))
         return [invocation.id for invocation in invocations]
 
     async def read(self, invocation_id: str, *, patience: Patience | None = None) -> Record:
@@ -132,32 +136,31 @@ class Invoker:
             raise ExpiredInvocationError(invocation_id)
         return record, Status.CANCELLED if outcome is Cancelling.CANCELLED else Status.RUNNING
 
-    async def _offer(
+    def _offer(
         self,
         function: Function[..., Any],
         invocations: Sequence[Invocation],
         terms: Terms,
         *,
         asks_whether_heard: bool = False,
-    ) -> Accepted:
-        accepted = await self.commits.accept(
-            Offer.of(
-                [(each, message.encode(each, function.payload)) for each in invocations],
-                max_open=self.settings.max_open,
-                idempotency=terms.idempotency(
-                    invocations[0].payload, ttl_seconds=self.settings.idempotency_ttl_seconds
-                ),
-                asks_whether_heard=asks_whether_heard,
-            )
+    ) -> Offer:
+        return Offer.of(
+            [(each, message.encode(each, function.payload)) for each in invocations],
+            max_open=self.settings.max_open,
+            idempotency=terms.idempotency(
+                invocations[0].payload, ttl_seconds=self.settings.idempotency_ttl_seconds
+            ),
+            asks_whether_heard=asks_whether_heard,
         )
+
+    def _raise_refusal(self, accepted: Accepted, terms: Terms, *, count: int = 1) -> None:
         if accepted.outcome is Accepting.FULL:
             raise ThrottledError(
                 f"{self.settings.max_open} invocations may wait or run (EYAS_MAX_OPEN), "
-                f"and there is no room for {len(invocations)} more: try again later"
+                f"and there is no room for {count} more: try again later"
             )
         if accepted.outcome is Accepting.CONFLICT:
             raise IdempotencyConflictError(terms.idempotency_key or "")
-        return accepted
 
     async def _read(self, invocation_id: str) -> Record:
         if not is_id(invocation_id):

@@ -1,6 +1,5 @@
 """What happens around every request: its id, its log line, and keeping other sites out."""
 
-import os
 import re
 import time
 from dataclasses import dataclass
@@ -9,6 +8,7 @@ from typing import Any
 import falcon.asgi
 import structlog
 
+from runtime.invocation import new_id
 from runtime.settings import Settings
 from runtime.store import AsyncStore, GroupCommit, Watcher
 from runtime.web import guard, problems
@@ -20,54 +20,26 @@ _SERVER_ERROR = 500
 _PROBED = frozenset({"/healthz", "/readyz"})
 
 
-class RequestLog:
-    """Gives each request an id, and writes one `request.finished` line for it."""
+class Edge:
+    """Gives each request an id, keeps other sites out, and writes a `request.finished` line.
 
-    def __init__(self) -> None:
+    A request that a browser sent for another site, or for a foreign `Host`, is answered with 403.
+    It is all in one object, because falcon awaits every method of every object.
+    """
+
+    def __init__(self, *, settings: Settings) -> None:
+        self._settings = settings
         self._log = structlog.get_logger("web").bind()
 
     async def process_request(self, req: Request, resp: falcon.asgi.Response) -> None:
         given = req.header(b"x-request-id")
-        req.request_id = given if given and _REQUEST_ID.fullmatch(given) else os.urandom(16).hex()
-        resp.set_header("X-Request-Id", req.request_id)
-
-    async def process_response(
-        self,
-        req: Request,
-        resp: falcon.asgi.Response,
-        _resource: Any,
-        _succeeded: bool,  # noqa: FBT001  Falcon passes it by position
-    ) -> None:
-        status = resp.status_code
-        if req.uri_template in _PROBED:
-            log = self._log.debug
-        else:
-            log = self._log.error if status >= _SERVER_ERROR else self._log.info
-        log(
-            "request.finished",
-            method=req.method,
-            path=req.path,
-            route=req.uri_template,
-            status=status,
-            duration_ms=round((time.perf_counter() - req.started) * 1000, 3),
-            request_bytes=req.content_length or 0,
-            response_bytes=len(resp.data) if resp.data is not None else 0,
-            client=req.remote_addr,
-            request_id=req.request_id,
-            **req.noted,
-        )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Guard:
-    """Answers 403 to requests that a browser sent for another site, or for a foreign `Host`."""
-
-    settings: Settings
-
-    async def process_request(self, req: Request, resp: falcon.asgi.Response) -> None:
+        if given is None or not _REQUEST_ID.fullmatch(given):
+            given = new_id().replace("-", "")
+        req.request_id = given
+        resp.set_header("X-Request-Id", given)
         host = req.header(b"host")
-        if guard.foreign_host(host, self.settings.allowed_hosts):
-            self._refuse(req, resp, f"this server is not {host!r}: see EYAS_ALLOWED_HOSTS")
+        if guard.foreign_host(host, self._settings.allowed_hosts):
+            _refuse(req, resp, f"this server is not {host!r}: see EYAS_ALLOWED_HOSTS")
             return
         origin = req.header(b"origin")
         fetch_site = req.header(b"sec-fetch-site")
@@ -77,19 +49,45 @@ class Guard:
             origin=origin,
             fetch_site=fetch_site,
             host=host,
-            allowed_origins=self.settings.allowed_origins,
+            allowed_origins=self._settings.allowed_origins,
         ):
             page = origin or "another site"
-            self._refuse(
+            _refuse(
                 req, resp, f"a page of {page} may not call this server: see EYAS_ALLOWED_ORIGINS"
             )
 
-    @staticmethod
-    def _refuse(req: falcon.asgi.Request, resp: falcon.asgi.Response, detail: str) -> None:
-        problems.answer(
-            req, resp, 403, kind="foreign-site", title="Not for this site", detail=detail
+    async def process_response(
+        self,
+        req: Request,
+        resp: falcon.asgi.Response,
+        _resource: Any,
+        _succeeded: bool,  # noqa: FBT001  Falcon passes it by position
+    ) -> None:
+        status = resp.status_code
+        route = req.uri_template
+        if route in _PROBED:
+            log = self._log.debug
+        else:
+            log = self._log.error if status >= _SERVER_ERROR else self._log.info
+        data = resp.data
+        log(
+            "request.finished",
+            method=req.method,
+            path=req.path,
+            route=route,
+            status=status,
+            duration_ms=round((time.perf_counter() - req.started) * 1000, 3),
+            request_bytes=req.announced_bytes or 0,
+            response_bytes=len(data) if data is not None else 0,
+            client=req.remote_addr,
+            request_id=req.request_id,
+            **req.noted,
         )
-        resp.complete = True
+
+
+def _refuse(req: falcon.asgi.Request, resp: falcon.asgi.Response, detail: str) -> None:
+    problems.answer(req, resp, 403, kind="foreign-site", title="Not for this site", detail=detail)
+    resp.complete = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,6 +20,7 @@ from runtime.web.exchange import Request
 _QUOTED = re.compile(r'"((?:[ !#-\[\]-~]|\\["\\])*)"\s*(?:;.*)?')
 _BARE = re.compile(r"[!#-+\--\[\]-~]+")  # visible ASCII without quote, comma and backslash
 _LONGEST_KEY = 255  # characters
+_HEADERS = frozenset({b"traceparent", b"eyas-delay", b"idempotency-key"})
 _DELAY = re.compile(r"[0-9]{1,12}(?:\.[0-9]{1,9})?")
 
 
@@ -57,6 +58,8 @@ class Patience:
 
 def terms_of(req: Request, settings: Settings, *, replay_of: str | None = None) -> Terms:
     """Read the headers that are about an invocation; raises falcon's 400 for a malformed one."""
+    if not req.asks_for(_HEADERS):
+        return Terms(request_id=req.request_id, replay_of=replay_of)
     return Terms(
         request_id=req.request_id,
         trace_parent=req.header(b"traceparent"),

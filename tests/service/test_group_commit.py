@@ -283,3 +283,40 @@ def test_no_offer_is_acknowledged_that_a_killed_broker_does_not_have(tmp_path: A
             # Record, message and count are one step, whatever was cut off.
             assert raw.llen("celery") == len(kept) + 1
             assert raw.hget("eyas:counts:fib", "accepted") == str(len(kept) + 1).encode()
+
+
+def test_a_connection_that_the_broker_has_closed_is_replaced(
+    broker: Stack, raw: redis.Redis
+) -> None:
+    async def check() -> None:
+        async with committing(broker) as commits:
+            for _ in range(3):
+                raw.client_kill_filter(_type="normal", skipme=True)
+                async with asyncio.timeout(1):
+                    # Refused, if it is sent before our side has heard of the end.
+                    while is_refused((await outcomes(commits, offer()))[0]):
+                        pass
+
+    asyncio.run(check())
+    assert raw.llen("celery") == 4
+
+
+def test_a_name_and_password_and_another_database_are_used(broker: Stack, raw: redis.Redis) -> None:
+    raw.acl_setuser("eyas", enabled=True, passwords=["+secret"], keys=["*"], commands=["+@all"])
+    url = broker.redis_url.replace("redis://", "redis://eyas:secret@").rsplit("/", 1)[0] + "/3"
+
+    async def check(url: str) -> Any:
+        commits = GroupCommit(url)
+        try:
+            return (await outcomes(commits, offer()))[0]
+        finally:
+            await commits.close()
+
+    try:
+        assert asyncio.run(check(url)).outcome is Accepting.ACCEPTED
+        assert is_refused(asyncio.run(check(url.replace("secret", "wrong"))))
+    finally:
+        raw.acl_deluser("eyas")
+    with redis.Redis.from_url(url.replace("eyas:secret@", "")) as third:
+        assert third.llen("celery") == 1
+    assert raw.llen("celery") == 0
