@@ -51,6 +51,9 @@ FAR_SECONDS = 5_000.0
 # Examples are far shorter than this, so leases lapse and times come only when a rule says so.
 NO_GAP = 1e6
 
+# How a message begins that web wrote (`runtime.message.OURS`).
+OURS = b'{"headers":{"eyas_trigger":"http","task":"%s","id":"%s","lang":"py"},"body":"\\u0000"}'
+
 # The id in a message, and how often it was delivered before.
 Message = tuple[str, int]
 
@@ -132,8 +135,9 @@ class Model:
         self.counts[life.function][status] += 1
         life.status = status
 
-    def claim(self, worker: str, room: int) -> list[tuple[Claim, Message]]:
-        taken = []
+    def claim(self, worker: str, room: int) -> list[tuple[Claim, Message, bool | None]]:
+        """Return each claim with its message, and whether it is fresh; None if it is no ticket."""
+        taken: list[tuple[Claim, Message, bool | None]] = []
         lists = [(self.landing[worker], QUEUE), *((self.queues[queue], queue) for queue in QUEUES)]
         for messages, queue in lists:
             while messages and len(taken) < room:
@@ -141,9 +145,42 @@ class Model:
                 self.sequence += 1
                 held = Claim(worker=worker, tag=f"{self.sequence}:{message[1] + 1}:{queue}")
                 self.in_flight[held] = message
-                taken.append((held, message))
+                taken.append((held, message, self.is_fresh(held, message)))
         self.leases.add(worker)
         return taken
+
+    def is_ours(self, name: str) -> bool:
+        return self.bare[name].startswith(b'{"headers":{"eyas_trigger":')
+
+    def is_fresh(self, held: Claim, message: Message) -> bool | None:
+        name, deliveries = message
+        if not self.is_ours(name):
+            return None
+        life = self.lives.get(name)
+        if (
+            life is None
+            or deliveries
+            or life.status is not Status.QUEUED
+            or life.claim is not None
+            or life.is_delayed
+            or life.is_cancel_requested
+            or life.has_parked
+            or life.is_too_old
+            or life.function in self.limits
+        ):
+            return False
+        life.claim = held
+        return True
+
+    def note_begun(self, held: Claim, name: str) -> bool:
+        life = self.lives.get(name)
+        if held not in self.in_flight or life is None or life.claim != held or life.is_terminal:
+            return False
+        if life.status is not Status.RUNNING:
+            self.become(life, Status.RUNNING)
+            life.attempt += 1
+            self.running[held] = name
+        return True
 
     def counted(self, message: Message, deliveries: int) -> Message:
         return (message[0], deliveries if self.bare[message[0]].startswith(b'{"') else 0)
@@ -166,10 +203,16 @@ class Model:
 
     def give_back(self, held: Claim, *, is_fault: bool) -> None:
         message = self.in_flight[held]
-        life = self.lives.get(self.running.get(held, ""))
-        if life is not None and life.status is Status.RUNNING and life.claim == held:
-            self.become(life, Status.QUEUED)
-            life.crashes += is_fault
+        life = self.lives.get(message[0])
+        if held in self.running:
+            if life is not None and life.status is Status.RUNNING and life.claim == held:
+                self.become(life, Status.QUEUED)
+                life.crashes += is_fault
+        elif self.is_ours(message[0]):
+            self.cancelling.discard((held.worker, message[0]))
+            if life is not None and life.claim == held:
+                # It may have begun, without a word.
+                life.attempt += is_fault
         self.let_go(held)
         deliveries = held.deliveries if is_fault else held.deliveries - 1
         self.queues[held.queue].append(self.counted(message, deliveries))
@@ -191,8 +234,9 @@ class Model:
         for held in [one for one in self.running if one.worker == worker]:
             self.let_go(held)
         self.leases.discard(worker)
+        self.cancelling = {one for one in self.cancelling if one[0] != worker}
 
-    def start(self, held: Claim, name: str, limit: int | None) -> Verdict:  # noqa: PLR0911
+    def start(self, held: Claim, name: str, limit: int | None) -> Verdict:  # noqa: C901, PLR0911
         life = self.lives.get(name)
         if held not in self.in_flight:
             return Verdict.STALE
@@ -203,13 +247,18 @@ class Model:
             return Verdict.FINISHED
         if life.status is Status.RUNNING and life.claim == held:
             return Verdict.RUN
-        if life.is_delayed or (life.status is Status.RUNNING and life.claim in self.in_flight):
+        is_in_other_hands = life.claim != held and life.claim in self.in_flight
+        if is_in_other_hands or (life.is_delayed and life.status is not Status.RUNNING):
             self.let_go(held)
             self.pass_on(life, limit)
             return Verdict.DUPLICATE
         if life.status is Status.RUNNING and life.claim is not None:
             self.become(life, Status.QUEUED)
             self.let_go(life.claim)
+        if life.is_delayed:
+            self.let_go(held)
+            self.pass_on(life, limit)
+            return Verdict.DUPLICATE
         for forbids, verdict in (
             (life.is_cancel_requested, Verdict.CANCELLED),
             (life.is_too_old, Verdict.EXPIRED),
@@ -229,6 +278,7 @@ class Model:
 
     def has_slot(self, life: Life, held: Claim, limit: int | None) -> bool:
         if limit is None:
+            self.limits.pop(life.function, None)
             if life.has_parked:
                 self.wake(life.function)
             return True
@@ -253,7 +303,9 @@ class Model:
         life.stored_queue = None
         self.seen.add(life.id)
 
-    def finish(self, held: Claim, name: str, status: Status, *, is_dead_letter: bool) -> bool:
+    def finish(
+        self, held: Claim, name: str, status: Status, *, is_dead_letter: bool, has_run: bool = False
+    ) -> bool:
         life = self.lives.get(name)
         if held not in self.in_flight:
             return False
@@ -262,10 +314,13 @@ class Model:
             return False
         if life.status is Status.RUNNING and held not in self.running:
             return False
+        life.attempt += has_run and held not in self.running
         self.end(life, status)
         if is_dead_letter:
             self.bury(life, held.queue)
         self.let_go(held)
+        if life.is_cancel_requested:
+            self.cancelling.discard((held.worker, name))
         return True
 
     def bury(self, life: Life, queue: str) -> None:
@@ -306,11 +361,14 @@ class Model:
             return Cancelling.UNKNOWN
         if life.is_terminal:
             return Cancelling.FINISHED
-        if life.status is Status.RUNNING and life.claim is not None:
+        if life.status is Status.RUNNING or life.claim in self.in_flight:
             life.is_cancel_requested = True
-            if life.claim in self.running:
+            if life.claim is not None and life.claim in self.in_flight:
                 self.cancelling.add((life.claim.worker, name))
             return Cancelling.STOPPING
+        if life.stored_queue is not None and name.startswith("stock-"):
+            # A chord may have to hear of it.
+            self.queues[life.stored_queue].insert(0, (name, 0))
         self.end(life, Status.CANCELLED)
         return Cancelling.CANCELLED
 
@@ -391,6 +449,8 @@ class StoreMachine(RuleBasedStateMachine):
         self.model = Model()
         self.limit: int | None = 1
         self.claims: list[tuple[Claim, str]] = []
+        # Of these, what may be run without a word.
+        self.fresh: set[Claim] = set()
         self.idempotency: dict[tuple[str, str], tuple[str, str]] = {}
         self.functions: dict[str, str] = {}
         self.suspects: list[upkeep.Suspect] = []
@@ -410,6 +470,8 @@ class StoreMachine(RuleBasedStateMachine):
     def name_new(self, kind: str, function: str, raw: bytes | None = None) -> str:
         name = f"{kind}-{len(self.functions)}"
         self.functions[name] = function
+        if kind == "http":
+            raw = OURS % (function.encode(), name.encode())
         self.model.bare[name] = raw or b'{"body":"\\u0000","headers":{"id":"%s"}}' % name.encode()
         return name
 
@@ -477,21 +539,38 @@ class StoreMachine(RuleBasedStateMachine):
         return expected
 
     def step_finish(self, held: Claim, name: str, status: Status, *, is_dead_letter: bool) -> bool:
-        step = lifecycle.finish(
-            held,
-            name,
-            status=status,
-            celery_result=b"{}",
-            retention=RETENTION,
-            result=b"1" if status is Status.SUCCEEDED else None,
-            error=None if status is Status.SUCCEEDED else ERROR,
-            dead_letter=DeadLetterReason.PERMANENT if is_dead_letter else None,
-        )
-        answer = self.run(step)
-        assert self.run(step) == answer
-        has_ended = self.model.finish(held, name, status, is_dead_letter=is_dead_letter)
-        assert (answer is not None) is has_ended
-        return has_ended
+        return self.step_finish_all([(held, name)], status, is_dead_letter=is_dead_letter)[0]
+
+    def step_finish_all(
+        self, chosen: list[tuple[Claim, str]], status: Status, *, is_dead_letter: bool
+    ) -> list[bool]:
+        """Finish what one worker holds; what is fresh has run without a word."""
+        finishes = [
+            lifecycle.Finish(
+                held=held,
+                id=name,
+                status=status,
+                celery_result=b"{}",
+                result=b"1" if status is Status.SUCCEEDED else None,
+                error=None if status is Status.SUCCEEDED else ERROR,
+                dead_letter=DeadLetterReason.PERMANENT if is_dead_letter else None,
+                ran=(0.2, 0.1) if held in self.fresh else None,
+            )
+            for held, name in chosen
+        ]
+        step = lifecycle.finish_all(finishes, retention=RETENTION)
+        answers = self.run(step)
+        assert self.run(step) == answers
+        have_ended = [
+            self.model.finish(
+                held, name, status, is_dead_letter=is_dead_letter, has_run=held in self.fresh
+            )
+            for held, name in chosen
+        ]
+        assert [answer is not None for answer in answers] == have_ended
+        for (_, name), answer in zip(chosen, answers, strict=True):
+            assert answer is None or answer.attempt == self.model.lives[name].attempt
+        return have_ended
 
     def step_sweep(self, lapsed: str | None = None, *, is_long_ago: bool = False) -> None:
         now = self.now_us()
@@ -618,9 +697,17 @@ class StoreMachine(RuleBasedStateMachine):
         answer = self.run(claims.claim(worker, queues=QUEUES, room=room))
         expected = self.model.claim(worker, room)
         assert list(answer.messages) == [
-            (held, self.bytes_of(message)) for held, message in expected
+            (held, self.bytes_of(message)) for held, message, fresh in expected if fresh is None
         ]
-        self.claims += [(held, message[0]) for held, message in expected]
+        assert [(one.held, one.id, one.fresh) for one in answer.tickets] == [
+            (held, message[0], fresh) for held, message, fresh in expected if fresh is not None
+        ]
+        for ticket in answer.tickets:
+            if ticket.fresh:
+                life = self.model.lives[ticket.id]
+                assert (ticket.attempts, ticket.failures) == (life.attempt, life.failures)
+        self.claims += [(held, message[0]) for held, message, _ in expected]
+        self.fresh |= {held for held, _, fresh in expected if fresh}
 
     def renew(self, worker: str, *, is_consuming: bool) -> None:
         answer = self.run(claims.renew(worker, consumes=is_consuming))
@@ -705,6 +792,41 @@ class StoreMachine(RuleBasedStateMachine):
         if self.is_junk(name) or (self.is_stock(name) and name not in self.model.lives):
             return
         self.step_finish(held, name, ending[0], is_dead_letter=ending[1])
+
+    @precondition(lambda self: self.fresh)
+    @rule(worker=st.sampled_from(WORKERS), room=st.integers(0, 4), stays=st.booleans())
+    def note_begun(self, worker: str, room: int, *, stays: bool) -> None:
+        """Note what was begun without a word, some of it in other hands by now."""
+        self.claim(worker, room)
+        fresh = {n: held for held, n in self.claims if held in self.fresh and held.worker == worker}
+        chosen = [(held, name) for name, held in fresh.items()][-4:]
+        lost = self.run(claims.note_begun(worker, [(held.tag, n, 0.1) for held, n in chosen]))
+        assert lost == {held.tag for held, name in chosen if not self.model.note_begun(held, name)}
+        if chosen and not stays:
+            self.step_finish_all(chosen, Status.SUCCEEDED, is_dead_letter=False)
+
+    @precondition(lambda self: self.claims)
+    @rule(
+        worker=st.sampled_from(WORKERS),
+        count=st.integers(1, 6),
+        is_dead_letter=st.booleans(),
+        twice=st.booleans(),
+    )
+    def finish_together(
+        self, worker: str, count: int, *, is_dead_letter: bool, twice: bool
+    ) -> None:
+        latest = {
+            name: held
+            for held, name in self.claims
+            if held.worker == worker and name in self.model.lives and name.startswith("http-")
+        }
+        # Dead letters of one instant are listed in the order of their names.
+        chosen = [(latest[name], name) for name in sorted(list(latest)[-count:])]
+        if chosen:
+            status = Status.FAILED if is_dead_letter else Status.SUCCEEDED
+            self.step_finish_all(chosen, status, is_dead_letter=is_dead_letter)
+            if twice:
+                self.step_finish_all(chosen, Status.FAILED, is_dead_letter=True)
 
     @precondition(lambda self: self.model.running)
     @rule(pick=st.integers(0, 99), then=st.sampled_from(("keep", "redrive", "redrive", "purge")))
@@ -1072,8 +1194,6 @@ class StoreMachine(RuleBasedStateMachine):
             record = found.records[raw_name.decode()]
             assert record["status"] == Status.RUNNING
             assert record["claim"] == f"{held.worker} {held.tag}"
-        live = {(held.worker, name.decode()) for held, name in attempts.items()}
-        assert found.members("eyas:cancelling:") <= live
         holders = {f"{held.worker} {held.tag}" for held in attempts}
         slots = {claim for _, claim in found.members("eyas:slots:")}
         assert slots <= holders, "nobody holds a slot who does not run"
