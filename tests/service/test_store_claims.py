@@ -54,10 +54,6 @@ def test_others_messages_come_as_they_are_between_ours(bench: Bench) -> None:
     assert len(claimed) == 3
 
 
-def _given_back(bench: Bench, invocation_id: str) -> None:
-    bench.run(claims.requeue(claim_one(bench, "other").held, has_crashed=False))
-
-
 def _crashed(bench: Bench, invocation_id: str) -> None:
     bench.run(claims.requeue(claim_one(bench, "other").held, has_crashed=True))
 
@@ -99,7 +95,6 @@ def _put_off(bench: Bench, invocation_id: str) -> None:
 @pytest.mark.parametrize(
     "happens",
     [
-        _given_back,
         _crashed,
         _retried,
         _claimed_by_another_message,
@@ -242,19 +237,20 @@ def test_a_fresh_claim_that_was_given_back_counts_as_none(bench: Bench) -> None:
     bench.run(claims.requeue(claim_one(bench).held, has_crashed=False))
     ticket = claim_one(bench, "w2")
 
+    assert ticket.fresh
     assert bench.start(ticket.held, ticket.id).attempt == 1
     assert ticket.held.deliveries == 1
 
 
 def test_an_old_claim_of_a_dead_worker_is_counted_by_its_start_only(bench: Bench) -> None:
     accept(bench)
-    bench.run(claims.requeue(claim_one(bench).held, has_crashed=False))
+    bench.run(claims.requeue(claim_one(bench).held, has_crashed=True))
     claim_one(bench, "w2")  # not fresh: it cannot have begun
     bench.let_lease_lapse("w2")
     bench.sweep()
     ticket = claim_one(bench, "w3")
 
-    assert bench.start(ticket.held, ticket.id).attempt == 1
+    assert bench.start(ticket.held, ticket.id).attempt == 2
 
 
 # --- a second message ------------------------------------------------------------------------

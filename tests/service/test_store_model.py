@@ -211,8 +211,9 @@ class Model:
         elif self.is_ours(message[0]):
             self.cancelling.discard((held.worker, message[0]))
             if life is not None and life.claim == held:
-                # It may have begun, without a word.
+                # With a fault it may have begun, without a word; else it has not.
                 life.attempt += is_fault
+                life.claim = held if is_fault else None
         self.let_go(held)
         deliveries = held.deliveries if is_fault else held.deliveries - 1
         self.queues[held.queue].append(self.counted(message, deliveries))
