@@ -7,8 +7,7 @@
 --         1 tag   2 id   3 terminal status   4 Celery's result   5 reason of the dead letter, or ''
 --         6, 7 a field, `result` or `error`, and its value
 --         8 '1' to keep the claim until the message is acknowledged: others have to hear of it first
---         9, 10 microseconds since the attempt began and since it ended, if it was run without a
---         word, or ''
+--         9, 10 microseconds since the attempt began and since it ended, if an executor ran it, or ''
 -- returns six numbers for each: 1, attempt, accepted_at, started_at, finished_at, request_id; so it
 --         does again if the same request has finished it already. The first is 0 if the claim is not
 --         held: nothing is changed
@@ -64,6 +63,11 @@ local function finish(tag, id, status_now, celery_result, reason, field, value, 
       attempt, started_at = attempt + 1, now - began
       changes[#changes + 1] = 'attempt'
       changes[#changes + 1] = attempt
+      changes[#changes + 1] = 'started_at'
+      changes[#changes + 1] = whole(started_at)
+    elseif now - began < started_at then
+      -- It took a moment to note it.
+      started_at = now - began
       changes[#changes + 1] = 'started_at'
       changes[#changes + 1] = whole(started_at)
     end

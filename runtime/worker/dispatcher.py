@@ -178,7 +178,7 @@ class Dispatcher:
             return
         try:
             for name, lane in self._lanes.items():
-                if name != "limited":
+                if lane.waiting and name != "limited":
                     self._hand_out(lane)
         except BrokerUnavailableError as error:
             # The consumer notices the lost connection too; then what waits is given back.

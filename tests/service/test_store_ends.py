@@ -6,8 +6,10 @@ from runtime.store.lifecycle import Ended, Verdict
 from runtime.testing import Stack
 from tests.store_bench import (
     ERROR,
+    QUEUE,
     RETENTION,
     Bench,
+    an_invocation,
     another_try,
 )
 from tests.tickets import (
@@ -18,6 +20,7 @@ from tests.tickets import (
     failure,
     finish,
     note,
+    ours,
 )
 
 # --- begun without a word --------------------------------------------------------------------
@@ -69,6 +72,20 @@ def test_noting_what_is_in_other_hands_changes_nothing_and_says_so(bench: Bench)
     assert bench.status(kept.id) is Status.RUNNING
 
 
+def test_noting_what_was_redriven_and_claimed_since_changes_nothing(bench: Bench) -> None:
+    invocation_id = accept(bench)
+    old = claim_one(bench)
+    bench.raw.lpush(QUEUE, ours(an_invocation(invocation_id)))
+    finish(bench, failure(claim_one(bench, "w2")))
+    assert bench.run(dead_letters.redrive(invocation_id, max_age_seconds=None))
+    claim_one(bench, "w3")
+
+    assert note(bench, old) == {old.held.tag}
+
+    assert bench.status(invocation_id) is Status.QUEUED
+    bench.assert_conserved()
+
+
 def test_what_was_noted_may_report_progress_and_be_retried(bench: Bench) -> None:
     accept(bench)
     ticket = claim_one(bench)
@@ -112,6 +129,26 @@ def test_the_times_of_an_attempt_without_a_word_are_those_of_the_attempt(bench: 
     assert (record.started_at_us, record.finished_at_us) == (ended.started_at_us, ended.ended_at_us)
     assert record.run_ms == 2000.0
     assert 1e6 <= bench.now_us() - ended.ended_at_us < 5e6
+
+
+def test_an_attempt_that_was_noted_late_has_not_begun_late(bench: Bench) -> None:
+    accept(bench)
+    ticket = claim_one(bench)
+    note(bench, ticket, seconds=0.0)
+
+    finish(bench, end(ticket, ran=(3.0, 1.0)))
+
+    assert bench.record(ticket.id).run_ms == 2000.0
+
+
+def test_an_attempt_that_was_started_before_it_waited_has_begun_then(bench: Bench) -> None:
+    accept(bench)
+    ticket = claim_one(bench)
+    started = bench.start(ticket.held, ticket.id)
+
+    finish(bench, end(ticket, ran=(0.0, 0.0)))
+
+    assert bench.record(ticket.id).started_at_us == started.started_at_us
 
 
 def test_of_ends_told_together_each_has_its_own_answer(bench: Bench) -> None:
