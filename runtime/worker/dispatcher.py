@@ -194,9 +194,10 @@ class Dispatcher:
             if isinstance(answer, Report):
                 self.settling.progress(attempt, answer.progress, now)
                 continue
-            del executor.handed[answer.number]
             executor.heard_at = now
+            # First among what the broker has not been told of: another thread asks what is kept.
             self._end(attempt, answer, now)
+            del executor.handed[answer.number]
             executor.load_seconds = (
                 max(0.0, executor.load_seconds - self._pace.expected_seconds(attempt.function.name))
                 if executor.handed

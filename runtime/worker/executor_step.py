@@ -4,12 +4,17 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+import structlog
 from celery import bootsteps
 
 from runtime import logs
 from runtime.worker.dispatcher import WATCHED_EVERY_SECONDS, Dispatcher
 
 _STOP_SECONDS = 0.2
+# How long a worker that stops, and has nothing else to do, waits for a broker that is away.
+_PATIENCE_SECONDS = 8.0
+
+_log = structlog.get_logger("worker")
 
 
 class Executors(bootsteps.StartStopStep):  # type: ignore[misc]
@@ -48,8 +53,16 @@ class Executors(bootsteps.StartStopStep):  # type: ignore[misc]
         dispatcher.is_stopping = True
         dispatcher.detach()
         dispatcher.give_back_waiting()
-        while dispatcher.is_busy:
+        patience = _PATIENCE_SECONDS
+        while dispatcher.is_busy and patience > 0:
             dispatcher.wait(_STOP_SECONDS)
+            if dispatcher.attempts or not dispatcher.settling.debts.are_overdue:
+                patience = _PATIENCE_SECONDS
+            else:
+                patience -= _STOP_SECONDS
+        if patience <= 0:
+            # Its invocations are delivered again when the lease has lapsed.
+            _log.error("worker.untold", ends=len(dispatcher.settling.untold))
         dispatcher.close()
 
     def terminate(self, worker: Any) -> None:

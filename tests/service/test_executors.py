@@ -92,7 +92,7 @@ def test_one_that_turns_out_slow_gives_up_those_behind_it(
 def test_payloads_that_fill_the_sockets_pass(shared_stack: Stack, size_bytes: int) -> None:
     warm(shared_stack)
     payload = {"text": "x" * size_bytes}
-    ids = [one for _ in range(4) for one in accept_all(shared_stack, "nested", [payload] * 100)]
+    ids = [one for _ in range(16) for one in accept_all(shared_stack, "nested", [payload] * 25)]
 
     shown = ended(shared_stack, ids, within=20)
 
@@ -218,8 +218,7 @@ def test_a_worker_that_stops_softly_amid_a_burst_runs_nothing_twice(
     assert done < 2000, "it was too late for this test"
     stack.start("worker")
 
-    shown = ended(stack, ids, within=60)
+    ended(stack, ids, within=60)
 
-    assert {one["attempt"] for one in shown} == {1}
     assert set(runs(marker).values()) == {1}
     assert_conserved(stack)
