@@ -71,6 +71,8 @@ def test_what_runs_and_what_waits_is_listed_and_found(
     assert abs(active[busy]["time_start"] - time.time()) < 15
     found = only(inspect.query_task(busy, waiting, "unknown"))
     assert {one: found[one][0] for one in found} == {busy: "active", waiting: "reserved"}
+    for one in (busy, awaiting):
+        stack.request(f"/invocations/{one}", method="DELETE")
 
 
 def test_a_rate_limit_holds_and_holds_nobody_else_back(
