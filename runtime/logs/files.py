@@ -169,7 +169,7 @@ class Family:
         """List the files that come after the current one, oldest first, with their numbers."""
         found: list[tuple[int, os.stat_result]] = []
         known = {file.identity for file in self._lingering}
-        for number in range(self._highest_number() + _SCAN_AHEAD):
+        for number in self._numbers(0):
             status = _status(self._name(number))
             if status is None:
                 continue
@@ -183,7 +183,7 @@ class Family:
 
     def _open(self, number: int, identity: tuple[int, int]) -> _File | None:
         """Open a file that had this number, or has a higher one by now."""
-        for name in range(number, max(number, self._highest_number()) + _SCAN_AHEAD):
+        for name in self._numbers(number):
             status = _status(self._name(name))
             if status is None or _identity(status) != identity:
                 continue
@@ -196,6 +196,13 @@ class Family:
                 return file
             stream.close()
         return None  # it was the oldest, and has been dropped
+
+    def _numbers(self, start: int) -> Iterator[int]:
+        """Count from `start` on until all files are passed, those too that move on meanwhile."""
+        number, end = start, start + _SCAN_AHEAD
+        while number < end or number < (end := self._highest_number() + _SCAN_AHEAD):
+            yield number
+            number += 1
 
     def _name(self, number: int) -> Path:
         return self.path.with_name(f"{self.path.name}.{number}") if number else self.path

@@ -358,5 +358,6 @@ def test_what_a_hung_worker_runs_is_stopped_when_it_wakes(tmp_path: Path) -> Non
         os.kill(hung.pid, signal.SIGCONT)
 
         stack.wait_for(lambda: not is_alive(first), "the first attempt to be stopped")
-        assert "attempt.lost" in (stack.log_dir / "worker.log").read_text(encoding="utf-8")
+        log = stack.log_dir / "worker.log"
+        stack.wait_for(lambda: "attempt.lost" in log.read_text(encoding="utf-8"), "its log line")
         assert hung.poll() is None

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from runtime.logs import files
 from runtime.logs.reader import AmbiguousIdError, LogFilter, read
 
 START = datetime(2026, 1, 31, 12, 30, tzinfo=UTC)
@@ -44,6 +45,25 @@ def test_lines_of_several_writers_are_put_in_order(tmp_path: Path) -> None:
     write(tmp_path / "web.log.1", [line(1, "b"), line(0, "a"), line(3, "d")])
     write(tmp_path / "web.log", [line(2, "c"), line(5, "f"), line(4, "e")])
     assert events(tmp_path) == list("abcdef")
+
+
+def test_files_that_are_rotated_while_they_are_looked_for_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path / "web.log.1", [line(0, "a")])
+    write(tmp_path / "web.log", [line(1, "b")])
+    look, late = files._status, iter(range(10))
+
+    def look_and_rotate(path: Path) -> os.stat_result | None:
+        if (number := next(late, None)) is not None:
+            for old in range(number + 1, -1, -1):
+                name = f"web.log.{old}" if old else "web.log"
+                (tmp_path / name).rename(tmp_path / f"web.log.{old + 1}")
+            write(tmp_path / "web.log", [line(2 + number, "late")])
+        return look(path)
+
+    monkeypatch.setattr(files, "_status", look_and_rotate)
+    assert events(tmp_path)[:2] == ["a", "b"]
 
 
 def test_no_folder_and_no_files_are_no_records(tmp_path: Path) -> None:
