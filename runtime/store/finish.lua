@@ -102,7 +102,10 @@ local function finish(tag, id, status_now, celery_result, reason, field, value, 
   end
   redis.call('SET', result_key, celery_result, 'EX', ARGV[3])
   redis.call('PUBLISH', result_key, celery_result)
-  redis.call('PUBLISH', record, status_now)
+  -- Who waits need not ask for the record.
+  local is_heard = redis.call('PUBSUB', 'NUMSUB', record)[2] > 0
+  redis.call('PUBLISH', record,
+    is_heard and status_now .. ' ' .. cmsgpack.pack(redis.call('HGETALL', record)) or status_now)
   answer(1, attempt, accepted_at, started_at, finished_at, found[5] or '')
 end
 

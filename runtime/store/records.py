@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
+
 from runtime.invocation import Record, Status
 from runtime.settings import Retention
 from runtime.store import keys
@@ -89,6 +91,19 @@ def record(invocation_id: str, fields: Mapping[bytes, bytes]) -> Record:
         replay_of=text_of(b"replay_of"),
         dead_letter=text_of(b"dead_letter"),
     )
+
+
+def read_news(invocation_id: str, news: bytes) -> tuple[Status, Record | None]:
+    """Read what is published of an invocation: its status, and its record if that was sent along.
+
+    Raises `ValueError`, also for a record that has text which is not UTF-8.
+    """
+    status, _, packed = news.partition(b" ")
+    if not packed:
+        return Status(status.decode()), None
+    # `cmsgpack` writes all strings as text.
+    fields = [text.encode() for text in msgspec.msgpack.decode(packed, type=list[str])]
+    return Status(status.decode()), record(invocation_id, pairs(fields))
 
 
 def read_run(invocation_id: str) -> Step[Run]:

@@ -10,21 +10,22 @@ import asyncio
 import contextlib
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-import redis.asyncio
 import structlog
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as LostError
 from redis.exceptions import RedisError
 
-from runtime.invocation import TERMINAL
-from runtime.store import keys
+from runtime.invocation import TERMINAL, Record
+from runtime.store import keys, records
+from runtime.store.client import Pool
+from runtime.store.link import Subscription
 
 _log = structlog.get_logger(__name__)
 
+_CONNECT_SECONDS = 1.0
 _PING_SECONDS = 5.0
 _SILENCE_SECONDS = 12.0
 _RECONNECT_SECONDS = 0.2
@@ -33,10 +34,14 @@ _IDLE_CHANNEL = "eyas:watcher"
 
 
 class Watch:
-    """One waiter. `changed` is set whenever the record is worth reading again."""
+    """One waiter. `changed` is set whenever the record is worth reading again.
+
+    `record` is the terminal one, if that came with the news: there is nothing left to read.
+    """
 
     def __init__(self, channel: "_Channel") -> None:
         self.changed = asyncio.Event()
+        self.record: Record | None = None
         self._channel = channel
         self.reads_first = False
 
@@ -49,12 +54,21 @@ class Watch:
 
 @dataclass(slots=True, eq=False)
 class _Channel:
+    invocation_id: str
     is_subscribed: bool = False
     was_lost: bool = False
     watches: set[Watch] = field(default_factory=set)
 
-    def wake(self) -> None:
+    def tell(self, news: bytes) -> None:
+        """Wake the waiters if the invocation has ended."""
+        try:
+            status, record = records.read_news(self.invocation_id, news)
+        except ValueError:  # not ours, or not to be read like this
+            status, record = None, None
+        if status is not None and status not in TERMINAL:
+            return
         for watch in self.watches:
+            watch.record = record
             watch.changed.set()
 
     def confirm(self) -> None:
@@ -74,14 +88,12 @@ class Watcher:
     """Tells waiters when an invocation may have reached a terminal status."""
 
     def __init__(self, url: str) -> None:
-        self._client = redis.asyncio.Redis.from_url(
-            url, socket_connect_timeout=0.5, socket_timeout=None, retry=Retry(NoBackoff(), 0)
-        )
+        # Of redis-py's pool only the making of connections is used.
+        self._pool = Pool.of(url, reply_seconds=None, connections=1)
         self._channels: dict[str, _Channel] = {}
         self._unconfirmed: Counter[str] = Counter()
-        self._pubsub: Any = None
+        self._subscription: Subscription | None = None
         self._task: asyncio.Task[None] | None = None
-        self._leaving: set[asyncio.Task[None]] = set()
         self._heard_at = 0.0
 
     def start(self) -> None:
@@ -93,96 +105,92 @@ class Watcher:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
-        await self._client.aclose()
+        await self._pool.aclose()
 
-    @contextlib.asynccontextmanager
-    async def watch(self, invocation_id: str) -> AsyncIterator[Watch]:
+    @contextlib.contextmanager
+    def watch(self, invocation_id: str) -> Iterator[Watch]:
         """Watch an invocation. On entry the subscription is on its way, and not confirmed yet."""
         name = keys.invocation(invocation_id)
         channel = self._channels.get(name)
-        is_new = channel is None
         if channel is None:
-            channel = self._channels[name] = _Channel()
+            channel = self._channels[name] = _Channel(invocation_id)
+            if self._subscription is not None:  # else it subscribes to everything when connected
+                self._subscribe(self._subscription, name)
         watch = Watch(channel)
         channel.watches.add(watch)
         try:
-            if is_new:
-                await self._send_subscribe(name)
             yield watch
         finally:
             channel.watches.discard(watch)
             if not channel.watches and self._channels.get(name) is channel:
                 del self._channels[name]
-                # The answer need not wait for it.
-                leaving = asyncio.create_task(self._send_unsubscribe(name))
-                self._leaving.add(leaving)
-                leaving.add_done_callback(self._leaving.discard)
+                if self._subscription is not None:
+                    self._subscription.unsubscribe(name)
 
-    async def _send_subscribe(self, name: str) -> None:
-        if self._pubsub is None:
-            return  # the listener subscribes to everything when it is connected
-        self._unconfirmed[name] += 1
-        with contextlib.suppress(RedisError, OSError):  # the listener notices, and reconnects
-            await self._pubsub.subscribe(name)
-
-    async def _send_unsubscribe(self, name: str) -> None:
-        if self._pubsub is None or name in self._channels:  # entered again
-            return
-        with contextlib.suppress(RedisError, OSError):
-            await self._pubsub.unsubscribe(name)
+    def _subscribe(self, subscription: Subscription, *names: str) -> None:
+        self._unconfirmed.update(names)
+        subscription.subscribe(*names)
 
     async def _listen_for_ever(self) -> None:
         is_lost = False
         while True:
+            subscription = None
             try:
-                async with self._client.pubsub() as pubsub:
-                    names = [_IDLE_CHANNEL, *self._channels]
-                    self._unconfirmed = Counter(names)
-                    await pubsub.subscribe(*names)
-                    # Waiters that came while subscribing are not in `names`.
-                    self._pubsub = pubsub
-                    for name in self._channels.keys() - set(names):
-                        await self._send_subscribe(name)
-                    if is_lost:
-                        _log.info("watcher.reconnected", waiters=len(self._channels))
-                        is_lost = False
-                    await self._listen(pubsub)
+                subscription = await self._connect()
+                if is_lost:
+                    _log.info("watcher.reconnected", waiters=len(self._channels))
+                    is_lost = False
+                await self._listen(subscription)
             except (RedisError, OSError) as error:
                 if not is_lost:
                     _log.warning("watcher.lost", reason=str(error) or type(error).__name__)
                 is_lost = True
             finally:
-                self._pubsub = None
+                self._subscription = None
+                if subscription is not None:
+                    subscription.close()
+                    await subscription.wait_closed()
                 for channel in self._channels.values():
                     channel.lose()
             await asyncio.sleep(_RECONNECT_SECONDS)
 
-    async def _listen(self, pubsub: Any) -> None:
+    async def _connect(self) -> Subscription:
+        async with asyncio.timeout(_CONNECT_SECONDS):
+            connection = self._pool.make_connection()  # type: ignore[no-untyped-call]
+            subscription = await Subscription.open(connection)
+        subscription.take = self._take
+        self._unconfirmed.clear()
+        self._subscribe(subscription, _IDLE_CHANNEL, *self._channels)
+        self._subscription = subscription
+        return subscription
+
+    async def _listen(self, subscription: Subscription) -> None:
+        """Raise why the connection was lost."""
         self._heard_at = time.monotonic()
         while True:
-            message = await pubsub.get_message(timeout=_PING_SECONDS)
-            if message is not None:
-                self._heard_at = time.monotonic()
-                self._take(message)
-            elif time.monotonic() - self._heard_at > _SILENCE_SECONDS:
-                raise redis.ConnectionError("the broker has been silent for too long")
-            else:
-                await pubsub.ping()
+            error = await subscription.ended(seconds=_PING_SECONDS)
+            if error is not None:
+                raise error
+            if time.monotonic() - self._heard_at > _SILENCE_SECONDS:
+                raise LostError("the broker has been silent for too long")
+            subscription.ping()
 
-    def _take(self, message: dict[str, Any]) -> None:
-        name = (message["channel"] or b"").decode()
-        if message["type"] == "subscribe":
-            # A channel can be left and entered again before the first confirmation comes; only
-            # the last confirmation says that the subscription is in force.
-            self._unconfirmed[name] -= 1
-            if self._unconfirmed[name] > 0:
-                return
-            del self._unconfirmed[name]
-            if (channel := self._channels.get(name)) is not None:
-                channel.confirm()
-        elif (
-            message["type"] == "message"
-            and message["data"].decode() in TERMINAL
-            and (channel := self._channels.get(name)) is not None
-        ):
-            channel.wake()
+    def _take(self, reply: Any) -> None:
+        self._heard_at = time.monotonic()
+        match reply:
+            case [b"subscribe", bytes(name), _]:
+                self._confirm(name.decode())
+            case [b"message", bytes(name), bytes(news)]:
+                channel = self._channels.get(name.decode())
+                if channel is not None:
+                    channel.tell(news)
+
+    def _confirm(self, name: str) -> None:
+        # A channel can be left and entered again before the first confirmation comes; only the
+        # last confirmation says that the subscription is in force.
+        self._unconfirmed[name] -= 1
+        if self._unconfirmed[name] > 0:
+            return
+        del self._unconfirmed[name]
+        if (channel := self._channels.get(name)) is not None:
+            channel.confirm()

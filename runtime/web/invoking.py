@@ -1,6 +1,7 @@
 """Accepting invocations, waiting for them to finish, and cancelling them."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,9 +26,11 @@ from runtime.store import AsyncStore, GroupCommit, Watcher, lifecycle, records
 from runtime.store.accepting import Accepted, Accepting, Offer
 from runtime.store.lifecycle import Cancelling
 from runtime.store.records import Gone
+from runtime.store.watcher import Watch
 from runtime.web.terms import Patience, Terms
 
 _READ_AGAIN_SECONDS = 0.2
+_SHORT_WAIT_SECONDS = 0.05
 _CANCELLED = FunctionError(type="Cancelled", message="cancelled while it waited")
 
 
@@ -79,13 +82,13 @@ class Invoker:
             accepted = await self.commits.offer(offer)
             self._raise_refusal(accepted, terms)
         else:
-            async with self.watcher.watch(invocation.id) as watch:
+            with self.watcher.watch(invocation.id) as watch:
                 accepted = await self.commits.offer(offer)
                 self._raise_refusal(accepted, terms)
                 if accepted.outcome is not Accepting.REPLAYED:
                     if not accepted.is_heard:
                         watch.read_first()
-                    record = await self._wait(invocation.id, watch.changed, patience)
+                    record = await self._wait(invocation.id, watch, patience)
         is_replayed = accepted.outcome is Accepting.REPLAYED
         if is_replayed:
             record = await self.read(accepted.id, patience=patience)
@@ -111,9 +114,14 @@ class Invoker:
         record = await self._read(invocation_id)
         if patience is None or record.is_terminal:
             return record
-        async with self.watcher.watch(invocation_id) as watch:
+        with self.watcher.watch(invocation_id) as watch:
             watch.read_first()  # it may have ended since
-            return await self._wait(invocation_id, watch.changed, patience) or record
+            record = await self._wait(invocation_id, watch, patience) or record
+        if not record.is_terminal:
+            # What is known is as old as the wait. If the broker is away now, it is still true.
+            with contextlib.suppress(BrokerUnavailableError):
+                record = await self._read(invocation_id)
+        return record
 
     async def cancel(self, invocation_id: str) -> tuple[Record, Status]:
         """Cancel an invocation; return its record of before, and the status that it has now.
@@ -172,13 +180,18 @@ class Invoker:
             raise UnknownInvocationError(invocation_id)
         return found
 
-    async def _wait(
-        self, invocation_id: str, changed: asyncio.Event, patience: Patience
-    ) -> Record | None:
+    async def _wait(self, invocation_id: str, watch: Watch, patience: Patience) -> Record | None:
         """Read a record whenever it may have changed; None if there was no reason to read it."""
-        record = None
-        leaving = asyncio.create_task(patience.hung_up())
-        leaving.add_done_callback(lambda _: changed.set())
+        record, changed = None, watch.changed
+        leaving: asyncio.Task[None] | None = None
+
+        def look_out() -> None:
+            nonlocal leaving
+            leaving = asyncio.create_task(patience.hung_up())
+            leaving.add_done_callback(lambda _: changed.set())
+
+        # Looking out for the client's end takes the server more than a short wait.
+        timer = asyncio.get_running_loop().call_later(_SHORT_WAIT_SECONDS, look_out)
         try:
             while record is None or not record.is_terminal:
                 try:
@@ -186,9 +199,11 @@ class Invoker:
                         await changed.wait()
                 except TimeoutError:
                     return record
-                if leaving.done():
+                if leaving is not None and leaving.done():
                     return record
                 changed.clear()
+                if watch.record is not None:
+                    return watch.record
                 try:
                     record = await self._read(invocation_id)
                 except BrokerUnavailableError:
@@ -196,7 +211,9 @@ class Invoker:
                     await asyncio.sleep(_READ_AGAIN_SECONDS)
                     changed.set()
         finally:
-            leaving.cancel()
+            timer.cancel()
+            if leaving is not None:
+                leaving.cancel()
         return record
 
 

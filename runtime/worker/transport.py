@@ -125,6 +125,7 @@ class ClaimingChannel(redis.Channel):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._asked: Step[Any] | None = None
+        self._asked_for = 0
         self._is_drained = False
         self._not_before = 0.0
         self._acknowledging = 0
@@ -177,6 +178,7 @@ class ClaimingChannel(redis.Channel):
     def _claim(self, queues: list[str], room: int) -> Step[Any]:
         tags = self.hands.acknowledged[:_MOST_ACKNOWLEDGED]
         self._acknowledging = len(tags)
+        self._asked_for = min(room, _MOST_CLAIMED)
         return claims.claim(
             self.hands.worker,
             queues=[
@@ -184,7 +186,7 @@ class ClaimingChannel(redis.Channel):
                 for priority in self.priority_steps
                 for queue in queues
             ],
-            room=min(room, _MOST_CLAIMED),
+            room=self._asked_for,
             acknowledged=tags,
         )
 
@@ -222,7 +224,8 @@ class ClaimingChannel(redis.Channel):
             raise virtual.Empty
         del self.hands.acknowledged[: self._acknowledging]
         claimed = asked.parse(reply)
-        self._is_drained = not claimed
+        # Fewer than there was room for: that is all there is.
+        self._is_drained = len(claimed) < self._asked_for
         if claimed.tickets:
             self.hands.take(claimed.tickets)
         for held, message in claimed.messages:

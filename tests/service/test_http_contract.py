@@ -309,6 +309,12 @@ def test_the_blogs_status_is_pending_while_queued_and_says_why_it_failed(
     }
 
 
+def test_a_wait_that_runs_out_is_answered_with_what_is_so_then(sample_stack: Stack) -> None:
+    slow = sample_stack.request("/functions/sleep", body=b'{"seconds": 3}').body["id"]
+    waited = sample_stack.request(f"/invocations/{slow}", headers={"Prefer": "wait=1"})
+    assert (waited.status, waited.body["status"]) == (200, "running")
+
+
 def test_many_waiters_share_one_connection(eyas_stack: Stack) -> None:
     first = eyas_stack.request("/functions/fib", body=b'{"number": 2, "delay_seconds": 1}').body[
         "id"

@@ -10,9 +10,11 @@ import redis
 
 from runtime.invocation import Invocation, new_id
 from runtime.message import encode
-from runtime.store import GroupCommit, Watcher, keys
+from runtime.store import GroupCommit, Watcher, keys, lifecycle, records
 from runtime.store.accepting import Offer
 from runtime.testing import Stack
+from tests import tickets
+from tests.store_bench import RETENTION, Bench, an_invocation
 
 PATIENCE_SECONDS = 5.0
 
@@ -29,7 +31,7 @@ async def watching(stack: Stack) -> AsyncIterator[tuple[Watcher, GroupCommit]]:
     watcher, commits = Watcher(stack.redis_url), GroupCommit(stack.redis_url)
     watcher.start()
     try:
-        async with watcher.watch("first") as first:  # it is connected when this is answered
+        with watcher.watch("first") as first:  # it is connected when this is answered
             first.read_first()
             await within(first.changed.wait())
         yield watcher, commits
@@ -56,7 +58,7 @@ def test_the_script_says_whether_the_subscription_was_there_first(
     async def check() -> None:
         async with watching(broker) as (watcher, commits):
             assert not (await commits.accept(offer("nobody"))).is_heard
-            async with watcher.watch("somebody") as watch:
+            with watcher.watch("somebody") as watch:
                 channel = keys.invocation("somebody")
                 broker.wait_for(
                     lambda: raw.pubsub_numsub(channel) == [(channel.encode(), 1)], "the channel"
@@ -77,7 +79,7 @@ def test_who_came_late_reads_once_the_subscription_is_in_force(
     async def check() -> None:
         async with watching(broker) as (watcher, _):
             raw.client_pause(200, all=True)
-            async with watcher.watch("late") as watch:
+            with watcher.watch("late") as watch:
                 watch.read_first()
                 assert not watch.changed.is_set()
                 await within(watch.changed.wait())
@@ -89,8 +91,8 @@ def test_a_lost_connection_makes_everybody_read_again(broker: Stack, raw: redis.
     async def check() -> None:
         async with watching(broker) as (watcher, commits):
             names = [new_id() for _ in range(3)]
-            async with contextlib.AsyncExitStack() as stack:
-                watches = [await stack.enter_async_context(watcher.watch(n)) for n in names]
+            with contextlib.ExitStack() as stack:
+                watches = [stack.enter_context(watcher.watch(n)) for n in names]
                 for name in names:
                     await commits.accept(offer(name))
                 raw.client_kill_filter(_type="pubsub")
@@ -104,13 +106,49 @@ def test_a_channel_that_is_left_and_entered_again_is_heard(broker: Stack, raw: r
     async def check() -> None:
         async with watching(broker) as (watcher, _):
             for _ in range(20):
-                async with watcher.watch("again"):
+                with watcher.watch("again"):
                     pass
-                async with watcher.watch("again") as watch:
+                with watcher.watch("again") as watch:
                     watch.read_first()
                     await within(watch.changed.wait())
                     watch.changed.clear()
                     raw.publish(keys.invocation("again"), "failed")
                     await within(watch.changed.wait())
+
+    asyncio.run(check())
+
+
+def test_the_news_of_an_end_bring_the_record_along(broker: Stack, bench: Bench) -> None:
+    payload = '{"text":"Grüße, \U0001f980"}'.encode()
+
+    async def check() -> None:
+        invocation = an_invocation("told", payload=payload)
+        bench.run(lifecycle.accept(invocation, tickets.ours(invocation)))
+        ticket = tickets.claim_one(bench)
+        async with watching(broker) as (watcher, _):
+            with watcher.watch("told") as watch:
+                watch.read_first()
+                await within(watch.changed.wait())
+                watch.changed.clear()
+                tickets.finish(bench, tickets.end(ticket, result=b"[1]"))
+                await within(watch.changed.wait())
+                assert watch.record == bench.run(records.read("told", retention=RETENTION))
+                assert watch.record is not None
+                assert (watch.record.payload, watch.record.result) == (payload, b"[1]")
+
+    asyncio.run(check())
+
+
+def test_news_that_cannot_be_read_are_a_reason_to_read(broker: Stack, raw: redis.Redis) -> None:
+    async def check() -> None:
+        async with watching(broker) as (watcher, _):
+            with watcher.watch("odd") as watch:
+                watch.read_first()
+                await within(watch.changed.wait())
+                for news in (b"succeeded not-packed", b"\xff", b"succeeded \x92\xa1a\xa1\xff"):
+                    watch.changed.clear()
+                    raw.publish(keys.invocation("odd"), news)
+                    await within(watch.changed.wait())
+                    assert watch.record is None
 
     asyncio.run(check())
