@@ -2,10 +2,11 @@
 
 import os
 import traceback
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
+
+from runtime import json_text
 
 _MAX_CHARACTERS = 20_000
 _MAX_FRAMES = 100
@@ -45,21 +46,24 @@ class FunctionError:
         )
 
     @classmethod
-    def from_json(cls, error: Mapping[str, Any]) -> Self:
-        """Return what `to_json` was made of."""
+    def decode(cls, text: bytes) -> Self:
+        """Return what `encode` was made of."""
+        error = json_text.decode(text)
         return cls(
             type=error["type"],
             message=error["message"],
             stack_trace=tuple(error["stack_trace"]),
         )
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the `error` member of a record."""
-        return {
-            "type": self.type,
-            "message": self.message,
-            "stack_trace": list(self.stack_trace),
-        }
+    def encode(self) -> bytes:
+        """Return the `error` member of a record, as JSON text."""
+        return json_text.encode(
+            {
+                "type": self.type,
+                "message": self.message,
+                "stack_trace": list(self.stack_trace),
+            }
+        )
 
 
 def _text(text: str) -> str:

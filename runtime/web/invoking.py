@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from runtime import json_text, message
+from runtime import message
 from runtime.errors import (
     BrokerUnavailableError,
     ConflictError,
@@ -133,7 +133,7 @@ class Invoker:
         outcome = await self.store.run(
             lifecycle.cancel(
                 invocation_id,
-                error=json_text.encode(_CANCELLED.to_json()),
+                error=_CANCELLED.encode(),
                 celery_result=message.revoked_result(invocation_id, _CANCELLED.message),
                 retention=self.settings.retention,
             )

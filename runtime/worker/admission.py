@@ -88,7 +88,7 @@ class Admission:
             claims.quarantine(
                 held,
                 dead_letter=dead_letter,
-                error=json_text.encode(FunctionError(type=reason, message=why).to_json()),
+                error=FunctionError(type=reason, message=why).encode(),
                 reason=reason,
                 retention=self.settings.retention,
             )
@@ -184,7 +184,7 @@ class Admission:
                     error_message=celery_error[1],
                 ),
                 retention=self.settings.retention,
-                error=json_text.encode(error.to_json()),
+                error=error.encode(),
                 dead_letter=reason,
             )
         )

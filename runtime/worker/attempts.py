@@ -8,7 +8,6 @@ from typing import Any
 
 import structlog
 
-from runtime import json_text
 from runtime.errors import EyasError
 from runtime.function import Function
 from runtime.invocation import Status, between_ms
@@ -66,7 +65,7 @@ class Attempts:
                 held,
                 invocation_id,
                 delay_seconds=delay_seconds,
-                error=json_text.encode(error.to_json()),
+                error=error.encode(),
                 celery_result=celery_result,
                 retention=self.settings.retention,
             )
@@ -106,7 +105,7 @@ class Attempts:
                 celery_result=celery_result,
                 retention=self.settings.retention,
                 result=result,
-                error=None if error is None else json_text.encode(error.to_json()),
+                error=None if error is None else error.encode(),
                 dead_letter=dead_letter,
                 keeps_claim=keeps_claim,
             )

@@ -117,7 +117,7 @@ def _revoke(state: Any, task_id: Any, **options: Any) -> Any:
         app.eyas_store.insist(
             lifecycle.cancel(
                 str(one),
-                error=json_text.encode(error.to_json()),
+                error=error.encode(),
                 celery_result=message.revoked_result(str(one), "revoked"),
                 retention=app.eyas_settings.retention,
                 # As in Celery, what runs goes on unless the program says `terminate=True`.

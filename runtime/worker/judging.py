@@ -4,7 +4,6 @@ import random
 from dataclasses import dataclass
 from typing import Any
 
-from runtime import json_text
 from runtime.attempt import InvalidResultError
 from runtime.errors import InvalidPayloadError, PermanentError
 from runtime.function import Function
@@ -26,7 +25,7 @@ class Failure:
     @property
     def error_text(self) -> bytes:
         """The `error` of the record."""
-        return json_text.encode(self.error.to_json())
+        return self.error.encode()
 
 
 def describe(error: BaseException) -> Failure:

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import msgspec
 from billiard.exceptions import TimeLimitExceeded
 
-from runtime import json_text, message
+from runtime import message
 from runtime.function import Function
 from runtime.invocation import Status
 from runtime.outcome import FunctionError
@@ -111,7 +111,7 @@ class Settling:
                 celery_result=message.succeeded_result(attempt.ticket.id, outcome.result),
             )
             return
-        error = FunctionError.from_json(json_text.decode(outcome.error or b"null"))
+        error = FunctionError.decode(outcome.error or b"null")
         if outcome.retry_seconds is None:
             self._give_up(
                 attempt,
@@ -171,7 +171,7 @@ class Settling:
             id=ticket.id,
             status=status,
             celery_result=celery_result,
-            error=json_text.encode(error.to_json()),
+            error=error.encode(),
             dead_letter=dead_letter,
         )
 
@@ -272,9 +272,7 @@ class Settling:
             status=status,
             celery_result=celery_result,
             result=outcome.result,
-            error=outcome.error
-            if error is None or outcome.error
-            else json_text.encode(error.to_json()),
+            error=outcome.error if error is None or outcome.error else error.encode(),
             dead_letter=dead_letter,
             ran=(outcome.run_seconds, 0.0),
         )
@@ -322,7 +320,7 @@ class Settling:
                 ticket.held,
                 ticket.id,
                 delay_seconds=delay_seconds,
-                error=outcome.error or json_text.encode(error.to_json()),
+                error=outcome.error or error.encode(),
                 celery_result=outcome.celery_result,
                 retention=self.settings.retention,
             ),
