@@ -66,6 +66,45 @@ class FunctionError:
         )
 
 
+# What the runtime itself says of invocations that it does not run, or stops.
+CANCELLED_WAITING = FunctionError(type="Cancelled", message="cancelled while it waited")
+CANCELLED_RUNNING = FunctionError(type="Cancelled", message="cancelled while it ran")
+CANCELLED_BY_CELERY = FunctionError(type="Cancelled", message="revoked by a Celery program")
+PAST_EXPIRES = FunctionError(
+    type="Expired", message="past the time that its producer set (expires)"
+)
+
+
+def older_than(max_age_seconds: float | None) -> FunctionError:
+    """Say that an invocation was too old to be run."""
+    return FunctionError(type="Expired", message=f"older than {max_age_seconds} seconds")
+
+
+def stopped_after(timeout_seconds: float | str) -> FunctionError:
+    """Say that an attempt was stopped at its timeout."""
+    return FunctionError(type="Timeout", message=f"stopped after {timeout_seconds} seconds")
+
+
+def killed_its_process(attempts: int) -> FunctionError:
+    """Say that an invocation has had so many attempts, and ended the process of each."""
+    return FunctionError(type="Poison", message=f"its process died in each of {attempts} attempts")
+
+
+def killed_its_worker(deliveries: int) -> FunctionError:
+    """Say that a message was delivered so often, and its worker died each time."""
+    return FunctionError(
+        type="Poison",
+        message=f"the worker died each of the {deliveries} times that it was delivered",
+    )
+
+
+def not_registered(name: str) -> FunctionError:
+    """Say that an invocation is for a function that its worker does not have."""
+    return FunctionError(
+        type="UnknownFunction", message=f"no function named {name!r} is registered here"
+    )
+
+
 def _text(text: str) -> str:
     """Return a text that a record can hold: not endless, and without lone surrogates."""
     if len(text) > _MAX_CHARACTERS:

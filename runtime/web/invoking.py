@@ -20,7 +20,7 @@ from runtime.errors import (
 )
 from runtime.function import Function
 from runtime.invocation import Invocation, Record, Status, is_id, new_id
-from runtime.outcome import FunctionError
+from runtime.outcome import CANCELLED_WAITING
 from runtime.settings import Settings
 from runtime.store import AsyncStore, GroupCommit, Watcher, lifecycle, records
 from runtime.store.accepting import Accepted, Accepting, Offer
@@ -31,7 +31,6 @@ from runtime.web.terms import Patience, Terms
 
 _READ_AGAIN_SECONDS = 0.2
 _SHORT_WAIT_SECONDS = 0.05
-_CANCELLED = FunctionError(type="Cancelled", message="cancelled while it waited")
 
 
 class Acceptance(msgspec.Struct, frozen=True, kw_only=True):
@@ -133,8 +132,8 @@ class Invoker:
         outcome = await self.store.run(
             lifecycle.cancel(
                 invocation_id,
-                error=_CANCELLED.encode(),
-                celery_result=message.revoked_result(invocation_id, _CANCELLED.message),
+                error=CANCELLED_WAITING.encode(),
+                celery_result=message.revoked_result(invocation_id, CANCELLED_WAITING.message),
                 retention=self.settings.retention,
             )
         )

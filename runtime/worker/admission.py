@@ -12,7 +12,7 @@ import structlog
 from runtime import json_text, message
 from runtime.errors import InvalidPayloadError
 from runtime.invocation import Invocation, Status, new_id
-from runtime.outcome import FunctionError
+from runtime.outcome import FunctionError, killed_its_worker, not_registered
 from runtime.policy import DeadLetterReason
 from runtime.registry import Registry
 from runtime.settings import Settings
@@ -143,25 +143,22 @@ class Admission:
         return self.store.insist(claims.put_off(held, sound.id, until_us=until_us))
 
     def _finish_unknown(self, held: Claim, sound: Envelope) -> None:
-        error = FunctionError(
-            type="UnknownFunction", message=f"no function named {sound.task!r} is registered here"
-        )
+        error = not_registered(sound.task)
         celery_error = ("NotRegistered", sound.task)
         self._fail(held, sound.id, error, DeadLetterReason.PERMANENT, celery_error=celery_error)
         _log.error("message.unknown_function", invocation_id=sound.id, function=sound.task)
 
     def _bury_poison(self, held: Claim, raw: bytes) -> None:
-        why = f"the worker died each of the {held.deliveries - 1} times that it was delivered"
+        error = killed_its_worker(held.deliveries - 1)
         invocation_id = message.id_in(raw)
-        error = FunctionError(type="Poison", message=why)
         if invocation_id is None or not self._fail(
             held,
             invocation_id,
             error,
             DeadLetterReason.POISON,
-            celery_error=("WorkerLostError", why),
+            celery_error=("WorkerLostError", error.message),
         ):
-            self.quarantine(held, raw, reason=DeadLetterReason.POISON, why=why)
+            self.quarantine(held, raw, reason=DeadLetterReason.POISON, why=error.message)
 
     def _fail(
         self,

@@ -15,7 +15,7 @@ from celery.exceptions import TaskRevokedError
 
 from runtime import json_text
 from runtime.invocation import Status
-from runtime.outcome import FunctionError
+from runtime.outcome import PAST_EXPIRES, FunctionError, stopped_after
 from runtime.policy import DeadLetterReason, TryAgain
 from runtime.store.claims import Claim
 from runtime.worker.attempts import CancelledError
@@ -137,9 +137,7 @@ class RecordBackend(RedisBackend):  # type: ignore[misc]
                 request.function_error = _describe(result)
             if isinstance(result, TaskRevokedError) and result.args == (_REVOKED_AS_EXPIRED,):
                 request.dead_letter = DeadLetterReason.EXPIRED
-                request.function_error = FunctionError(
-                    type="Expired", message="past the time that its producer set (expires)"
-                )
+                request.function_error = PAST_EXPIRES
         return super().store_result(task_id, result, state, traceback, request, **kwargs)
 
     def _store_result(
@@ -238,10 +236,11 @@ def _result(result: Any, request: Any) -> bytes:
 
 
 def _describe(exception: BaseException) -> FunctionError:
-    message = str(exception)
     if isinstance(exception, TimeLimitExceeded):
-        message = f"stopped after {exception.args[0] if exception.args else '?'} seconds"
-    return FunctionError(type=name_of(exception) or type(exception).__name__, message=message)
+        return stopped_after(exception.args[0] if exception.args else "?")
+    return FunctionError(
+        type=name_of(exception) or type(exception).__name__, message=str(exception)
+    )
 
 
 def _text(value: Any) -> str | None:

@@ -13,7 +13,7 @@ from celery.worker import control
 from celery.worker.control import Panel
 
 from runtime import json_text, message
-from runtime.outcome import FunctionError
+from runtime.outcome import CANCELLED_BY_CELERY
 from runtime.store import lifecycle, upkeep
 from runtime.store.claims import Ticket
 
@@ -112,12 +112,11 @@ def _revoke(state: Any, task_id: Any, **options: Any) -> Any:
     """Revoke task by task id (or list of ids)."""
     app = state.app
     ids = task_id if isinstance(task_id, list | tuple | set) else [task_id]
-    error = FunctionError(type="Cancelled", message="revoked by a Celery program")
     for one in ids:
         app.eyas_store.insist(
             lifecycle.cancel(
                 str(one),
-                error=error.encode(),
+                error=CANCELLED_BY_CELERY.encode(),
                 celery_result=message.revoked_result(str(one), "revoked"),
                 retention=app.eyas_settings.retention,
                 # As in Celery, what runs goes on unless the program says `terminate=True`.

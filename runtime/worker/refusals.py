@@ -7,12 +7,12 @@ import structlog
 from runtime import message
 from runtime.function import Function
 from runtime.invocation import Status
-from runtime.outcome import FunctionError
+from runtime.outcome import CANCELLED_RUNNING, killed_its_process, not_registered, older_than
 from runtime.policy import DeadLetterReason
 from runtime.settings import Settings
 from runtime.store.claims import Ticket
 from runtime.store.lifecycle import Verdict
-from runtime.worker.settling import CANCELLED, Settling
+from runtime.worker.settling import Settling
 
 _log = structlog.get_logger("worker")
 
@@ -27,27 +27,26 @@ def refuse(
     """Finish what may not run, as `start` has judged; what is finished or elsewhere, is left."""
     match verdict:
         case Verdict.POISON:
-            why = f"its process died in each of {settings.max_deliveries} attempts"
+            error = killed_its_process(settings.max_deliveries)
             settling.refused(
                 ticket,
                 status=Status.FAILED,
-                error=FunctionError(type="Poison", message=why),
+                error=error,
                 celery_result=message.failed_result(
                     ticket.id,
                     state="FAILURE",
                     error_type="WorkerLostError",
-                    error_message=why,
+                    error_message=error.message,
                 ),
                 dead_letter=DeadLetterReason.POISON,
             )
         case Verdict.CANCELLED:
             refuse_cancelled(settling, ticket)
         case Verdict.EXPIRED:
-            why = f"older than {function.retry_policy.max_age_seconds} seconds"
             settling.refused(
                 ticket,
                 status=Status.EXPIRED,
-                error=FunctionError(type="Expired", message=why),
+                error=older_than(function.retry_policy.max_age_seconds),
                 celery_result=message.revoked_result(ticket.id, "expired"),
                 dead_letter=DeadLetterReason.EXPIRED,
             )
@@ -65,8 +64,8 @@ def refuse_cancelled(settling: Settling, ticket: Ticket) -> None:
     settling.refused(
         ticket,
         status=Status.CANCELLED,
-        error=CANCELLED,
-        celery_result=message.revoked_result(ticket.id, CANCELLED.message),
+        error=CANCELLED_RUNNING,
+        celery_result=message.revoked_result(ticket.id, CANCELLED_RUNNING.message),
         dead_letter=None,
     )
 
@@ -76,10 +75,7 @@ def refuse_unknown(settling: Settling, ticket: Ticket) -> None:
     settling.refused(
         ticket,
         status=Status.FAILED,
-        error=FunctionError(
-            type="UnknownFunction",
-            message=f"no function named {ticket.function!r} is registered here",
-        ),
+        error=not_registered(ticket.function),
         celery_result=message.failed_result(
             ticket.id,
             state="FAILURE",

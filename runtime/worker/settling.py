@@ -11,7 +11,7 @@ from billiard.exceptions import TimeLimitExceeded
 from runtime import message
 from runtime.function import Function
 from runtime.invocation import Status
-from runtime.outcome import FunctionError
+from runtime.outcome import CANCELLED_RUNNING, FunctionError, stopped_after
 from runtime.policy import DeadLetterReason, TryAgain
 from runtime.settings import Settings
 from runtime.store import claims, lifecycle
@@ -26,7 +26,6 @@ from runtime.worker.judging import judge
 _MOST_AT_ONCE = 128
 _MOST_BYTES_AT_ONCE = 4_194_304
 _MOST_UNTOLD = 1024
-CANCELLED = FunctionError(type="Cancelled", message="cancelled while it ran")
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -140,7 +139,7 @@ class Settling:
                 attempt.ticket.id, TimeLimitExceeded(seconds), traceback="", is_retried=is_retried
             ),
         )
-        error = FunctionError(type="Timeout", message=f"stopped after {seconds} seconds")
+        error = stopped_after(seconds)
         if isinstance(decision, TryAgain):
             self._retry(attempt, outcome, now, error=error, delay_seconds=decision.delay_seconds)
         else:
@@ -152,8 +151,8 @@ class Settling:
             attempt,
             Outcome(number=0, run_seconds=now - attempt.began_at),
             status=Status.CANCELLED,
-            celery_result=message.revoked_result(attempt.ticket.id, CANCELLED.message),
-            error=CANCELLED,
+            celery_result=message.revoked_result(attempt.ticket.id, CANCELLED_RUNNING.message),
+            error=CANCELLED_RUNNING,
         )
 
     def refused(

@@ -17,7 +17,7 @@ from runtime.context import Context
 from runtime.function import Function
 from runtime.invocation import new_id
 from runtime.message import TRIGGER_HEADER
-from runtime.outcome import FunctionError
+from runtime.outcome import CANCELLED_RUNNING, FunctionError, killed_its_process, older_than
 from runtime.policy import DeadLetterReason, GiveUp
 from runtime.store import lifecycle
 from runtime.store.claims import Claim
@@ -42,7 +42,6 @@ class _NotRunError(Ignore):  # type: ignore[misc]
 # To Celery these mean something else than that a task failed; from a handler they mean just that.
 # After a MemoryError the whole worker would exit.
 _SIGNALS_TO_CELERY = (TaskPredicate, MemoryError)
-_CANCELLED = "cancelled while it ran"
 
 
 class FunctionTask(celery.Task):  # type: ignore[misc]
@@ -125,15 +124,13 @@ class FunctionTask(celery.Task):  # type: ignore[misc]
             case Verdict.POISON:
                 request.dead_letter = DeadLetterReason.POISON
                 deaths = self.attempts.settings.max_deliveries
-                raise PoisonError(f"its process died in each of {deaths} attempts")
+                raise PoisonError(killed_its_process(deaths).message)
             case Verdict.CANCELLED:
-                self._revoke(request, FunctionError(type="Cancelled", message=_CANCELLED))
+                self._revoke(request, CANCELLED_RUNNING)
             case Verdict.EXPIRED:
                 oldest = self.function.retry_policy.max_age_seconds
                 request.dead_letter = DeadLetterReason.EXPIRED
-                self._revoke(
-                    request, FunctionError(type="Expired", message=f"older than {oldest} seconds")
-                )
+                self._revoke(request, older_than(oldest))
             case verdict:
                 _log.info("attempt.skipped", reason=verdict.value)
                 if verdict is Verdict.FINISHED:
@@ -210,7 +207,7 @@ class FunctionTask(celery.Task):  # type: ignore[misc]
                 traceback=request.traceback_text,
             )
         except CancelledError:
-            self._revoke(request, FunctionError(type="Cancelled", message=_CANCELLED))
+            self._revoke(request, CANCELLED_RUNNING)
             raise _NotRunError from None
         # Celery then tells Flower, and stores nothing (RecordBackend.mark_as_retry).
         raise _RunAgainError(
