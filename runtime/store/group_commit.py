@@ -6,8 +6,6 @@ first offer came, and what comes while steps are under way goes into the next on
 """
 
 import asyncio
-import functools
-import hashlib
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -188,12 +186,11 @@ class GroupCommit:
         Nothing is sent twice, except after the answer that the digest is unknown.
         """
         step = under_way.step
-        text = step.script or ""
-        arguments = (len(step.keys), *step.keys, *step.arguments)
+        command = step.command
 
         def on_reply(reply: Any) -> None:
             if isinstance(reply, NoScriptError):
-                link.send(hiredis.pack_command(("EVAL", text, *arguments)), on_answer)
+                link.send(hiredis.pack_command(("EVAL", step.script, *command[2:])), on_answer)
             else:
                 on_answer(reply)
 
@@ -204,7 +201,7 @@ class GroupCommit:
         under_way.timer = asyncio.get_running_loop().call_at(
             under_way.until, on_answer, TimeoutError("no answer in time")
         )
-        link.send(hiredis.pack_command(("EVALSHA", _digest(text), *arguments)), on_reply)
+        link.send(hiredis.pack_command(command), on_reply)
 
     def _end(self, under_way: _UnderWay, link: Link | None, reply: Any) -> None:
         """Answer each offer of a step, and send what has come meanwhile."""
@@ -238,9 +235,3 @@ def _refuse(group: Sequence[_Waiting], error: Exception) -> None:
         if not one.answer.done():
             # Raised in many places, one exception would collect all their tracebacks.
             one.answer.set_exception(BrokerUnavailableError(str(error)) if is_broker else error)
-
-
-@functools.cache
-def _digest(text: str) -> str:
-    """Return the name under which the broker keeps a script."""
-    return hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
