@@ -1,6 +1,5 @@
 """Signals, stops and cut connections: an attempt is finished, or made again, and never half."""
 
-import json
 import os
 import signal
 import socket
@@ -8,12 +7,12 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from runtime.testing import Stack
 from runtime.testing.stack import free_ports
+from tests.asking import accept, record
 from tests.processes import is_alive
 
 SAMPLE_FUNCTIONS = Path(__file__).parent.parent / "sample_functions"
@@ -25,13 +24,6 @@ def stack() -> Iterator[Stack]:
         yield stack
 
 
-def accept(stack: Stack, name: str, payload: Any = None) -> str:
-    invocation_id: str = stack.request(
-        f"/functions/{name}", body=json.dumps(payload or {}).encode()
-    ).body["id"]
-    return invocation_id
-
-
 def sleep(stack: Stack, marker: Path, seconds: float) -> str:
     """Start an attempt that sleeps, and return when it does."""
     starts = len(marker.read_text().split()) if marker.exists() else 0
@@ -40,13 +32,6 @@ def sleep(stack: Stack, marker: Path, seconds: float) -> str:
         lambda: marker.exists() and len(marker.read_text().split()) > starts, "the attempt"
     )
     return invocation_id
-
-
-def record(stack: Stack, invocation_id: str, *, wait: int = 30) -> dict[str, Any]:
-    body: dict[str, Any] = stack.request(
-        f"/invocations/{invocation_id}", headers={"Prefer": f"wait={wait}"}
-    ).body
-    return body
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGQUIT, signal.SIGKILL])
