@@ -4,6 +4,7 @@ import gc
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -132,6 +133,20 @@ def acting_worker(web_stack: Stack) -> Iterator[ActingWorker]:
     store = Store(web_stack.redis_url)
     yield ActingWorker(store=store)
     store.close()
+
+
+@pytest.fixture
+def raw(broker: Stack) -> Iterator[redis.Redis]:
+    """A connection to the broker, which is empty."""
+    with redis.Redis.from_url(broker.redis_url) as connection:
+        connection.flushall()
+        yield connection
+
+
+@pytest.fixture
+def marker(tmp_path: Path) -> Path:
+    """Where handlers note that they run."""
+    return tmp_path / "noted"
 
 
 @pytest.fixture

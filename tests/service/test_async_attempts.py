@@ -20,11 +20,6 @@ def stack() -> Iterator[Stack]:
         yield stack
 
 
-@pytest.fixture
-def marker(tmp_path: Path) -> Path:
-    return tmp_path / "noted"
-
-
 def most_at_a_time(marker: Path) -> int:
     running = most = 0
     for line in lines(marker):

@@ -30,11 +30,6 @@ def stack() -> Iterator[Stack]:
         yield stack
 
 
-@pytest.fixture
-def marker(tmp_path: Path) -> Path:
-    return tmp_path / "noted"
-
-
 def warm(stack: Stack) -> None:
     """Let the worker learn that these are quick."""
     for name in ("tick", "nested"):

@@ -5,7 +5,7 @@ import contextlib
 import os
 import signal
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -18,14 +18,6 @@ from runtime.store import GroupCommit, is_reachable
 from runtime.store.accepting import Accepted, Accepting, Offer
 from runtime.store.group_commit import Limits
 from runtime.testing import Stack
-
-
-@pytest.fixture
-def raw(broker: Stack) -> Iterator[redis.Redis]:
-    """The broker, empty."""
-    with redis.Redis.from_url(broker.redis_url) as connection:
-        connection.flushall()
-        yield connection
 
 
 @contextlib.asynccontextmanager

@@ -111,12 +111,6 @@ def reconciler(store: Store, *, most: int = 50_000) -> Reconcile:
     )
 
 
-@pytest.fixture
-def raw(broker: Stack) -> Iterator[redis.Redis]:
-    with redis.Redis.from_url(broker.redis_url) as connection:
-        yield connection
-
-
 def test_one_message_is_missed_among_thousands(store: Store, raw: redis.Redis) -> None:
     messages = [queue(store, f"id-{number}") for number in range(40)]
     raw.lrem(QUEUE, 1, messages[3])

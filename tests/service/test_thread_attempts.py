@@ -18,11 +18,6 @@ def stack() -> Iterator[Stack]:
         yield stack
 
 
-@pytest.fixture
-def marker(tmp_path: Path) -> Path:
-    return tmp_path / "noted"
-
-
 def dozing(stack: Stack, marker: Path, count: int, *, seconds: float) -> list[str]:
     """Start so many, and return when all of them are under way."""
     ids = accept_all(stack, "doze", [{"seconds": seconds, "marker": str(marker)}] * count)

@@ -2,10 +2,9 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from typing import Any
 
-import pytest
 import redis
 
 from runtime.invocation import Invocation, new_id
@@ -17,13 +16,6 @@ from tests import tickets
 from tests.store_bench import RETENTION, Bench, an_invocation
 
 PATIENCE_SECONDS = 5.0
-
-
-@pytest.fixture
-def raw(broker: Stack) -> Iterator[redis.Redis]:
-    with redis.Redis.from_url(broker.redis_url) as connection:
-        connection.flushall()
-        yield connection
 
 
 @contextlib.asynccontextmanager
