@@ -109,6 +109,15 @@ class Bench:
         assert isinstance(answer, bool)
         return answer
 
+    def park(self, count: int) -> list[str]:
+        """Start one attempt of a function with one slot by `w1`; park more behind it."""
+        self.accept()
+        self.run_one(concurrency=1)
+        ids = [self.accept() for _ in range(count)]
+        for held, raw in self.claim("w2", room=count):
+            assert self.start(held, id_of(raw), concurrency=1).verdict is Verdict.PARKED
+        return ids
+
     def record(self, invocation_id: str) -> Record:
         answer = self.run(records.read(invocation_id, retention=RETENTION))
         assert isinstance(answer, Record)
@@ -131,6 +140,17 @@ class Bench:
         answer = self.run(upkeep.queue_due(limit=1000))
         assert isinstance(answer, upkeep.Due)
         return answer.moved
+
+    def find_suspects(self, *, limit: int) -> list[upkeep.Suspect]:
+        found: list[upkeep.Suspect] = []
+        position: str | None = ""
+        while position is not None:
+            step = upkeep.find_suspects(older_than_seconds=0, limit=limit, position=position)
+            page = self.run(step)
+            assert len(page.suspects) <= limit
+            found += page.suspects
+            position = page.next_position
+        return found
 
     def queued(self, queue: str = QUEUE) -> list[bytes]:
         """Return the messages of a queue, the next one first."""
