@@ -12,6 +12,8 @@ from uuid import uuid4
 
 import redis
 
+from loadtests.bench.peers.peer import fib
+
 QUEUE, IN_FLIGHT, RESULT = "bare:queue", "bare:in_flight", "bare:result:"
 FINISHED = "bare:finished"
 _BATCH = 64
@@ -35,16 +37,6 @@ for i = 3, #ARGV, 2 do
 end
 redis.call('INCRBY', KEYS[2], (#ARGV - 2) / 2)
 """
-
-
-def fib(number: int) -> list[int]:
-    """Return the Fibonacci numbers from index 0 up to `number`."""
-    numbers = []
-    current, following = 0, 1
-    for _ in range(number + 1):
-        numbers.append(current)
-        current, following = following, current + following
-    return numbers
 
 
 def fill(port: int, count: int, *, number: int) -> list[str]:
