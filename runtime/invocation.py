@@ -162,10 +162,10 @@ class Record:
             "max_attempts": self.max_attempts,
             "progress": msgspec.Raw(self.progress or b"null"),
             "replay_of": self.replay_of,
-            "accepted_at": _rfc3339(self.accepted_at_us),
-            "due_at": _rfc3339(self.due_at_us),
-            "started_at": _rfc3339(self.started_at_us),
-            "finished_at": _rfc3339(self.finished_at_us),
+            "accepted_at": rfc3339(self.accepted_at_us),
+            "due_at": rfc3339(self.due_at_us),
+            "started_at": rfc3339(self.started_at_us),
+            "finished_at": rfc3339(self.finished_at_us),
             "queue_wait_ms": self.queue_wait_ms,
             "run_ms": self.run_ms,
         }
@@ -177,7 +177,7 @@ def between_ms(start_us: int | None, end_us: int | None) -> float | None:
     return None if start_us is None or end_us is None else (end_us - start_us) / 1000
 
 
-def _rfc3339(at_us: int | None) -> str | None:
+def rfc3339(at_us: int | None) -> str | None:
     if at_us is None:
         return None
     at = datetime.fromtimestamp(at_us // 1_000_000, UTC).replace(microsecond=at_us % 1_000_000)

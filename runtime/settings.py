@@ -23,6 +23,7 @@ _HIGHEST_PORT = 65535
 _MOST_DIGITS = 1_000_000_000
 # One step of the broker accepts a batch, and nobody else is served meanwhile.
 _LARGEST_BATCH = 10_000
+_FASTEST = 1_000_000
 _LOG_LEVELS = ("debug", "info", "warning", "error")
 
 
@@ -74,6 +75,17 @@ def _batch(text: str) -> int:
 
 def _words(text: str) -> tuple[str, ...]:
     return tuple(word.strip().lower() for word in text.split(",") if word.strip())
+
+
+def _switch(text: str) -> bool:
+    return {"on": True, "off": False}[text.lower()]
+
+
+def _scale(text: str) -> float:
+    scale = float(text)
+    if not 1 <= scale <= _FASTEST:
+        raise ValueError
+    return scale
 
 
 def _level(text: str) -> str:
@@ -337,6 +349,24 @@ FIELDS = (
         meaning="how many processes an invocation may kill before it is a dead letter (Poison)",
     ),
     Field(
+        name="emulator",
+        variable="EYAS_EMULATOR",
+        parse=_switch,
+        default=None,
+        expected="on or off",
+        meaning="whether there are `/_emulator/...` routes, which move the clock and forget "
+        "everything (unset: on if web listens on loopback only)",
+    ),
+    Field(
+        name="time_scale",
+        variable="EYAS_TIME_SCALE",
+        parse=_scale,
+        default="1",
+        expected=f"a number from 1 to {_FASTEST}",
+        meaning="how many times as fast delays, retries, ages, schedules and expiry go; "
+        "timeouts do not",
+    ),
+    Field(
         name="allowed_hosts",
         variable="EYAS_ALLOWED_HOSTS",
         parse=_words,
@@ -397,6 +427,8 @@ class Settings:
     max_delay_seconds: int
     max_open: int
     max_deliveries: int
+    emulator: bool
+    time_scale: float
     allowed_hosts: tuple[str, ...]
     allowed_origins: tuple[str, ...]
 
@@ -417,9 +449,11 @@ class Settings:
                 continue
             try:
                 values[field.name] = field.parse(text)
-            except ValueError:
+            except (ValueError, KeyError):
                 problems.append(f"{field.variable}={text!r}: expected {field.expected}")
         values["workers"] = values.get("workers") or os.cpu_count() or 1
+        if values.get("emulator") is None:
+            values["emulator"] = is_loopback(values.get("host") or "")
         problems.extend(_contradictions(values))
         if problems:
             raise SettingsError(problems)

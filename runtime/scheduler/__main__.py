@@ -8,7 +8,7 @@ import structlog
 from runtime import entry, needs
 from runtime.scheduler.chores import Chore, QueueDue, SweepLeases
 from runtime.scheduler.reconciler import Reconcile
-from runtime.store import Store
+from runtime.store import Store, clock
 
 
 def main() -> None:
@@ -16,6 +16,9 @@ def main() -> None:
     settings = entry.prepare("scheduler")
     url = settings.broker_url
     needs.wait_for_broker(url)
+    setting = Store(url)
+    setting.insist(clock.set_scale(settings.time_scale))
+    setting.close()
     chores: list[Chore] = [
         QueueDue(store=Store(url)),
         SweepLeases(store=Store(url)),

@@ -114,7 +114,8 @@ local function answer_to(kind, offer, first, last)
   end
   accepted[kind.name] = (accepted[kind.name] or 0) + size
   if offer.used_key then
-    call('SET', offer.used_key, offer.digest .. ' ' .. ARGV[first], 'EX', offer.keep_seconds)
+    call('SET', offer.used_key, offer.digest .. ' ' .. ARGV[first], 'PX',
+      kept_ms(offer.keep_seconds))
   end
   if offer.asks == '1' and call('PUBSUB', 'NUMSUB', record_of(ARGV[first]))[2] > 0 then
     return 'heard'

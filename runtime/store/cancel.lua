@@ -11,7 +11,7 @@ local found = redis.call('HMGET', KEYS[1], 'status', 'function', 'claim')
 local status, name = found[1], found[2]
 if not status then
   if ARGV[6] ~= '0' then
-    redis.call('SET', 'eyas:revoked:' .. ARGV[1], 1, 'EX', ARGV[6])
+    redis.call('SET', 'eyas:revoked:' .. ARGV[1], 1, 'PX', kept_ms(ARGV[6]))
   end
   return 'unknown'
 elseif TERMINAL[status] then
@@ -39,11 +39,11 @@ if delayed[1] == 'celery' and delayed[3] then
 end
 redis.call('HSET', KEYS[1], 'status', 'cancelled', 'finished_at', whole(now), 'error', ARGV[2])
 redis.call('HDEL', KEYS[1], 'message', 'queue', 'due_at')
-redis.call('EXPIRE', KEYS[1], ARGV[4])
+redis.call('PEXPIRE', KEYS[1], kept_ms(ARGV[4]))
 redis.call('ZREM', 'eyas:open', ARGV[1])
 redis.call('ZREM', 'eyas:delayed', ARGV[1])
 note_seen(now, ARGV[4] + ARGV[5], ARGV[1])
-redis.call('SET', KEYS[2], ARGV[3], 'EX', ARGV[4])
+redis.call('SET', KEYS[2], ARGV[3], 'PX', kept_ms(ARGV[4]))
 redis.call('PUBLISH', KEYS[2], ARGV[3])
 redis.call('PUBLISH', KEYS[1], 'cancelled')
 return 'cancelled'

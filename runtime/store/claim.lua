@@ -70,7 +70,7 @@ for i = 3, #KEYS do
 end
 -- Even with nothing claimed: what the worker waits for next lands in its list.
 if not redis.call('ZSCORE', 'eyas:leases', ARGV[1]) then
-  redis.call('ZADD', 'eyas:leases', whole(now + ARGV[3] * 1000000), ARGV[1])
+  redis.call('ZADD', 'eyas:leases', whole(broker_us() + ARGV[3] * 1000000), ARGV[1])
   redis.call('SET', 'eyas:landing_queue:' .. ARGV[1], ARGV[4])
 end
 return claimed

@@ -2,7 +2,7 @@
 --
 -- returns how many
 
-local now = now_us()
+local now = broker_us()
 local alive = 0
 for _, worker in ipairs(redis.call('SMEMBERS', 'eyas:consuming')) do
   local until_us = redis.call('ZSCORE', 'eyas:leases', worker)

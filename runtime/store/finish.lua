@@ -14,6 +14,7 @@
 
 local worker = ARGV[1]
 local now = now_us()
+local keep_ms = kept_ms(ARGV[3])
 local answers, counted, seen, seen_longer, let_go_unstarted = {}, {}, {}, {}, {}
 -- Most of what is finished at once was never noted as running.
 local none_runs = redis.call('EXISTS', running_of(worker)) == 0
@@ -80,7 +81,7 @@ local function finish(tag, id, status_now, celery_result, reason, field, value, 
     redis.call('ZREM', 'eyas:delayed', id)
   end
   local message = (reason ~= '' or keeps == '1') and redis.call('HGET', in_flight_of(worker), tag)
-  redis.call('EXPIRE', record, ARGV[3])
+  redis.call('PEXPIRE', record, keep_ms)
   redis.call('ZREM', 'eyas:open', id)
   if reason == '' then
     seen[#seen + 1] = id
@@ -100,7 +101,7 @@ local function finish(tag, id, status_now, celery_result, reason, field, value, 
   if found[12] then
     redis.call('SREM', cancelling_of(worker), id)
   end
-  redis.call('SET', result_key, celery_result, 'EX', ARGV[3])
+  redis.call('SET', result_key, celery_result, 'PX', keep_ms)
   redis.call('PUBLISH', result_key, celery_result)
   -- Who waits need not ask for the record.
   local is_heard = redis.call('PUBSUB', 'NUMSUB', record)[2] > 0

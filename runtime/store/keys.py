@@ -31,11 +31,17 @@ r"""Every key that a stack uses in the broker.
 | `eyas:seen:{day}`                 | set    | ids that existed, until that day (since the epoch) |
 | `eyas:idempotency:{function}:{key}`| string| digest of the payload, blank, id                   |
 | `eyas:revoked:{id}`               | string | cancelled by a Celery program before it was claimed|
+| `eyas:clock`                      | string | microseconds that the clock of invocations is ahead|
+|                                   |        | of the broker's, at which time of that, and how    |
+|                                   |        | many times as fast it goes; only of an emulator    |
 | `celery-task-meta-{id}`           | string | Celery's result, for `AsyncResult(id).get()`       |
 
-All times are microseconds since the epoch, by the broker's clock.
+All times are microseconds since the epoch, by the clock of invocations; leases and sweeps go by the
+broker's own.
 
-Channels: `eyas:invocation:{id}` gets each new status; `celery-task-meta-{id}` gets Celery's result.
+Channels: `eyas:invocation:{id}` gets each new status, and if somebody listens when an attempt ends
+the invocation, after a blank the record: its fields and values, packed by `cmsgpack`.
+`celery-task-meta-{id}` gets Celery's result.
 
 Fields of a record: `function`, `status`, `trigger`, `payload` (JSON), `attempt`, `max_attempts`,
 `retries`, `accepted_at`, `started_at`, `finished_at`, `due_at` (while delayed), `expires_at`,

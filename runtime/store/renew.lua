@@ -3,7 +3,7 @@
 -- ARGV  1 worker   2 seconds   3 main queue of its landing list   4 '1' if the worker consumes
 -- returns {1 if the lease had lapsed before, else 0, ids of running invocations to stop...}
 
-local now = now_us()
+local now = broker_us()
 local until_us = redis.call('ZSCORE', 'eyas:leases', ARGV[1])
 redis.call('ZADD', 'eyas:leases', whole(now + ARGV[2] * 1000000), ARGV[1])
 redis.call('SET', 'eyas:landing_queue:' .. ARGV[1], ARGV[3])

@@ -34,7 +34,7 @@ redis.call('HSET', KEYS[1], 'status', 'retrying', 'error', ARGV[5], 'due_at', du
   'message', with_deliveries(message, 0), 'queue', queue)
 redis.call('ZADD', 'eyas:delayed', due, ARGV[3])
 let_go(ARGV[1], ARGV[2])
-redis.call('SET', KEYS[2], ARGV[6], 'EX', ARGV[7])
+redis.call('SET', KEYS[2], ARGV[6], 'PX', kept_ms(ARGV[7]))
 redis.call('PUBLISH', KEYS[2], ARGV[6])
 redis.call('PUBLISH', KEYS[1], 'retrying')
 return answer(now)

@@ -2,9 +2,26 @@
 
 local TERMINAL = {succeeded = true, failed = true, cancelled = true, expired = true}
 
-local function now_us()
+-- The broker's own clock. Leases go by it: processes live in real time.
+local function broker_us()
   local time = redis.call('TIME')
   return time[1] * 1000000 + time[2]
+end
+
+-- The clock of invocations: the broker's, unless an emulator's was moved on, or goes faster. What was
+-- said of it: microseconds ahead of the broker's clock, at which time of that, and how many times as
+-- fast since then.
+local ahead, since, scale = string.match(redis.call('GET', 'eyas:clock') or '0 0 1',
+  '^(%S+) (%S+) (%S+)$')
+
+local function now_us()
+  local real = broker_us()
+  return scale == '1' and real + ahead or real + ahead + math.floor((real - since) * (scale - 1))
+end
+
+-- For how many milliseconds of its own clock the broker is to keep what is kept for some seconds.
+local function kept_ms(seconds)
+  return string.format('%.0f', math.max(1, math.ceil(seconds * 1000 / scale)))
 end
 
 -- Lua would write a time in microseconds as 1.7e+15.
@@ -174,7 +191,7 @@ local function note_seen(now, seconds, ...)
   local day = math.floor(now / 86400000000 + seconds / 86400) + 1
   local key = 'eyas:seen:' .. whole(day)
   redis.call('SADD', key, ...)
-  redis.call('EXPIREAT', key, whole(day * 86400))
+  redis.call('PEXPIRE', key, kept_ms(day * 86400 - now / 1000000))
 end
 
 -- Keep a finished invocation as a dead letter, with the message to run it again.
@@ -185,5 +202,5 @@ local function bury(id, name, reason, queue, message, now, keep_seconds)
     redis.call('ZREMRANGEBYSCORE', key, '-inf', whole(now - keep_seconds * 1000000))
     redis.call('ZADD', key, whole(now), id)
   end
-  redis.call('EXPIRE', record_of(id), keep_seconds)
+  redis.call('PEXPIRE', record_of(id), kept_ms(keep_seconds))
 end

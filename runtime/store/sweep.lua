@@ -8,7 +8,7 @@
 -- ARGV  1 longest time between sweeps that is no gap, in microseconds   2 lease in microseconds
 -- returns {worker, messages given back, microseconds since its lease lapsed, ...}
 
-local now = now_us()
+local now = broker_us()
 local before = tonumber(redis.call('GET', 'eyas:swept_at') or now)
 redis.call('SET', 'eyas:swept_at', whole(now))
 local gap = now - before

@@ -177,6 +177,19 @@ class Stack:
             raise FunctionFailedError(answer.body)
         return answer.body["result"]
 
+    def advance(self, seconds: float) -> None:
+        """Let this time pass, for delays, retries, ages and expiry; on return it has."""
+        self._emulate("/_emulator/clock/advance", {"seconds": seconds})
+
+    def reset(self) -> None:
+        """Forget all invocations, and stop those that run; the clock is the right one again."""
+        self._emulate("/_emulator/reset", {})
+
+    def _emulate(self, path: str, body: Any) -> None:
+        answer = self.request(path, body=json_text.encode(body))
+        if answer.status != _OK:
+            raise EyasError(f"{path}: {answer.status} {answer.raw.decode(errors='replace')}")
+
     def request(
         self,
         path: str,

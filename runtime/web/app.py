@@ -8,7 +8,7 @@ import falcon.asgi
 from runtime.registry import Registry
 from runtime.settings import Settings
 from runtime.store import AsyncStore, GroupCommit, Watcher
-from runtime.web import blog, dead_letters, health, problems
+from runtime.web import blog, dead_letters, emulator, health, problems
 from runtime.web.exchange import Request
 from runtime.web.functions import FunctionList, FunctionResource, UnknownFunction
 from runtime.web.invocations import InvocationResource, Replay
@@ -59,4 +59,8 @@ def create_app(
     app.add_route("/status/{task_id}", blog.TaskStatus(invoker=invoker))
     app.add_route("/healthz", health.Alive())
     app.add_route("/readyz", health.Ready(store=store))
+    if settings.emulator:
+        app.add_route("/_emulator/clock", emulator.ClockResource(store=store))
+        app.add_route("/_emulator/clock/advance", emulator.Advance(store=store))
+        app.add_route("/_emulator/reset", emulator.Reset(store=store))
     return app

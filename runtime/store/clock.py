@@ -1,0 +1,98 @@
+"""Steps of an emulator: what time it is for invocations, and forgetting all of them.
+
+There is one clock for delays, retries, ages and expiry: the broker's (`now_us` in `shared.lua`). An
+emulator's can be moved on, and can go faster. Timeouts of attempts and leases of workers are not
+concerned: processes live in real time.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from runtime.store.step import Step, microseconds, script
+
+_PAGE = 1000
+# What is known of invocations, by the beginning of the key. Everything else is about processes, or
+# goes with a step of its own.
+_OF_INVOCATIONS = (
+    b"eyas:invocation:",
+    b"eyas:idempotency:",
+    b"eyas:revoked:",
+    b"eyas:seen:",
+    b"celery-task-meta-",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clock:
+    """The time of invocations: how far it is ahead of the broker's clock, and how much faster."""
+
+    now_us: int
+    ahead_us: int
+    scale: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Keys:
+    """Some keys that are about invocations, and where to go on; None at the end."""
+
+    keys: tuple[bytes, ...]
+    next_position: int | None
+
+
+def read() -> Step[Clock]:
+    """Read the clock."""
+    return _clock(0, "")
+
+
+def advance(*, seconds: float) -> Step[Clock]:
+    """Move the clock on."""
+    return _clock(microseconds(seconds), "")
+
+
+def set_scale(scale: float) -> Step[Clock]:
+    """Let the clock go on so many times as fast as the broker's."""
+    return _clock(0, f"{scale:g}")
+
+
+def find_keys(*, position: int) -> Step[Keys]:
+    """Find what is known of invocations, a part at a time; a key may be found twice."""
+
+    def parse(reply: Any) -> Keys:
+        position, found = reply
+        return Keys(
+            keys=tuple(key for key in found if key.startswith(_OF_INVOCATIONS)),
+            next_position=int(position) or None,
+        )
+
+    return Step(arguments=("SCAN", position, "COUNT", _PAGE), parse=parse)
+
+
+def age(keys: Sequence[bytes], *, seconds: float) -> Step[int]:
+    """Let keys end so much earlier that are kept for a time; the answer is how many have ended."""
+    return Step(
+        script=script("age"),
+        keys=tuple(key.decode() for key in keys),
+        arguments=(seconds,),
+        parse=int,
+    )
+
+
+def forget(keys: Sequence[bytes]) -> Step[int]:
+    """Remove keys; the answer is how many there were."""
+    return Step(arguments=("UNLINK", *keys), parse=int)
+
+
+def reset() -> Step[int]:
+    """Forget all work, and what was changed of the clock; the answer is how much was open."""
+    return Step(script=script("reset"), parse=int)
+
+
+def _clock(ahead_us: int, scale: str) -> Step[Clock]:
+    return Step(
+        script=script("clock"),
+        arguments=(ahead_us, scale),
+        parse=lambda reply: Clock(
+            now_us=int(reply[0]), ahead_us=int(reply[1]), scale=float(reply[2])
+        ),
+    )

@@ -1,0 +1,108 @@
+"""`/_emulator/...`: what a test does that a production server must not.
+
+A function that fails, waits a minute, waits two and is given up takes a test no longer than its
+three attempts: the clock is moved on. The routes exist only in an emulator (`EYAS_EMULATOR`).
+"""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+import falcon
+import falcon.asgi
+import structlog
+
+from runtime import json_text
+from runtime.errors import LONGEST_SECONDS
+from runtime.invocation import rfc3339
+from runtime.store import AsyncStore, clock, upkeep
+from runtime.store.clock import Clock
+from runtime.web.exchange import Request, read_payload, reply
+
+_log = structlog.get_logger("web")
+
+_MOST_DUE = 500
+_MOST_BYTES = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClockResource:
+    """`GET /_emulator/clock`: what time it is for invocations."""
+
+    store: AsyncStore
+
+    async def on_get(self, _req: Request, resp: falcon.asgi.Response) -> None:
+        reply(resp, 200, _shown(await self.store.run(clock.read())))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Advance:
+    """`POST /_emulator/clock/advance`: `{"seconds": 120}` pass now.
+
+    On return what has become due is queued, and what has expired is gone.
+    """
+
+    store: AsyncStore
+
+    async def on_post(self, req: Request, resp: falcon.asgi.Response) -> None:
+        seconds = _seconds(await read_payload(req, limit_bytes=_MOST_BYTES))
+        now = await self.store.run(clock.advance(seconds=seconds))
+        async for keys in _keys_of_invocations(self.store):
+            await self.store.run(clock.age(keys, seconds=seconds))
+        queued = 0
+        while (due := await self.store.run(upkeep.queue_due(limit=_MOST_DUE))).moved:
+            queued += due.moved
+        _log.info("clock.advanced", seconds=seconds, queued=queued)
+        reply(resp, 200, _shown(now) | {"queued": queued})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reset:
+    """`POST /_emulator/reset`: no invocation was ever made, and the clock is the right one."""
+
+    store: AsyncStore
+
+    async def on_post(self, _req: Request, resp: falcon.asgi.Response) -> None:
+        # What runs is told to stop; its end finds no record, and changes nothing.
+        open_count = await self.store.run(clock.reset())
+        removed = 0
+        async for keys in _keys_of_invocations(self.store):
+            removed += await self.store.run(clock.forget(keys))
+        _log.info("emulator.reset", open=open_count, removed=removed)
+        reply(resp, 200, {"open": open_count, "removed": removed})
+
+
+async def _keys_of_invocations(store: AsyncStore) -> AsyncIterator[list[bytes]]:
+    """Yield the keys that there are, a part at a time, each once."""
+    seen: set[bytes] = set()
+    position: int | None = 0
+    while position is not None:
+        part = await store.run(clock.find_keys(position=position))
+        new = [key for key in dict.fromkeys(part.keys) if key not in seen]
+        seen.update(new)
+        if new:
+            yield new
+        position = part.next_position
+
+
+def _seconds(body: bytes) -> float:
+    value: Any = json_text.decode(body)
+    seconds = value.get("seconds") if isinstance(value, dict) else None
+    if (
+        isinstance(seconds, bool)
+        or not isinstance(seconds, int | float)
+        or not 0 <= seconds <= LONGEST_SECONDS
+    ):
+        raise falcon.HTTPBadRequest(
+            description='expected {"seconds": N}, with N from 0 to '
+            f"{LONGEST_SECONDS:.0f}: the clock cannot be set back, except by a reset"
+        )
+    return float(seconds)
+
+
+def _shown(time: Clock) -> dict[str, Any]:
+    return {
+        "now": rfc3339(time.now_us),
+        "ahead_seconds": time.ahead_us / 1_000_000,
+        "scale": time.scale,
+    }
