@@ -1,5 +1,7 @@
 """What every resource does with a request and a response."""
 
+import asyncio
+import contextlib
 import functools
 import time
 from collections.abc import Mapping
@@ -14,6 +16,9 @@ from runtime.errors import PayloadTooLargeError
 
 # curl sends the form type unless told otherwise, and boto3 sends none at all.
 _READ_AS_JSON = frozenset({"", "application/json", "application/x-www-form-urlencoded"})
+# Of a body that is refused.
+_DROPPED_BYTES = 64_000_000
+_DROP_SECONDS = 5.0
 _NOTHING: Mapping[str, str | int] = MappingProxyType({})
 _encode = msgspec.json.Encoder().encode
 
@@ -100,12 +105,13 @@ async def read_payload(req: Request, *, limit_bytes: int) -> bytes:
 
 
 async def read_body(req: Request, *, limit_bytes: int) -> bytes:
-    """Return the request's body, without reading more than `limit_bytes` of it.
+    """Return the request's body, without keeping more than `limit_bytes` of it.
 
     Raises `PayloadTooLargeError`.
     """
     announced = req.announced_bytes
     if (announced or 0) > limit_bytes:
+        await _drop_body(req)
         raise PayloadTooLargeError(limit_bytes)
     received: bytes | bytearray | None = req.whole_body()
     if received is None:
@@ -115,6 +121,7 @@ async def read_body(req: Request, *, limit_bytes: int) -> bytes:
             if len(received) > limit_bytes:
                 break
     if len(received) > limit_bytes:
+        await _drop_body(req)
         raise PayloadTooLargeError(limit_bytes)
     if announced is not None and len(received) != announced:
         # What there is may well be JSON, and mean something else.
@@ -122,6 +129,20 @@ async def read_body(req: Request, *, limit_bytes: int) -> bytes:
             description=f"the body ended after {len(received)} of {announced} bytes"
         )
     return bytes(received)
+
+
+async def _drop_body(req: Request) -> None:
+    """Read what the client is still sending, up to a limit.
+
+    A client that is cut off while it sends often sees a broken pipe, and not the answer.
+    """
+    dropped = 0
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_DROP_SECONDS):
+            async for chunk in req.stream:
+                dropped += len(chunk)
+                if dropped > _DROPPED_BYTES:
+                    return
 
 
 @functools.lru_cache(maxsize=100)

@@ -7,7 +7,7 @@ import structlog
 from runtime import message
 from runtime.function import Function
 from runtime.invocation import Status
-from runtime.outcome import CANCELLED_RUNNING, killed_its_process, not_registered, older_than
+from runtime.outcome import CANCELLED_WAITING, killed_its_process, not_registered, older_than
 from runtime.policy import DeadLetterReason
 from runtime.settings import Settings
 from runtime.store.claims import Ticket
@@ -64,8 +64,8 @@ def refuse_cancelled(settling: Settling, ticket: Ticket) -> None:
     settling.refused(
         ticket,
         status=Status.CANCELLED,
-        error=CANCELLED_RUNNING,
-        celery_result=message.revoked_result(ticket.id, CANCELLED_RUNNING.message),
+        error=CANCELLED_WAITING,
+        celery_result=message.revoked_result(ticket.id, CANCELLED_WAITING.message),
         dead_letter=None,
     )
 

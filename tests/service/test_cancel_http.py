@@ -172,7 +172,8 @@ def test_a_replay_can_have_another_payload(web_stack: Stack) -> None:
     assert record(web_stack, second)["payload"] == {"number": 2}
     assert replay(web_stack, first, b'{"number": "x"}').status == 422
     assert replay(web_stack, first, b'{"number":').status == 400
-    assert replay(web_stack, first, b"x" * 2_000_000).status == 413
+    for _ in range(50):  # nobody is cut off while still sending
+        assert replay(web_stack, first, b"x" * 4_000_000).status == 413
     assert web_stack.request("/functions/limited").body["counts"]["accepted"] == 2
 
 
