@@ -122,7 +122,6 @@ def _dispatcher(app: EyasCelery, registry: Registry) -> Dispatcher:
         return result
 
     return Dispatcher(
-        worker=app.eyas_worker,
         functions=registry,
         settings=settings,
         store=store,

@@ -73,7 +73,6 @@ class Dispatcher:
     ids of cancelled invocations into `to_stop`.
     """
 
-    worker: str
     functions: Mapping[str, Function[..., Any]]
     settings: Settings
     store: Store
@@ -81,7 +80,6 @@ class Dispatcher:
     settling: Settling
     timeout_of: Callable[[str], float]
     may_start: Callable[[str], bool] = lambda _: True
-    at_start: Callable[[], None] = lambda: None
     loop: "Loop | None" = None
     is_stopping: bool = False
     lease_ends_at: float = float("inf")
@@ -556,7 +554,7 @@ class Dispatcher:
 
     def _fork(self, lane: Lane) -> None:
         executor: Executor[Attempt] = Executor.fork(
-            self.work, is_shared=lane.is_shared, at_start=self.at_start, others=self.executors
+            self.work, is_shared=lane.is_shared, others=self.executors
         )
         lane.executors.append(executor)
         self._listen(executor)

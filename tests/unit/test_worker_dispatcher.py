@@ -55,7 +55,6 @@ class NotingExecutor:
 
 def dispatcher_of(*, serial: NotingExecutor, threads: NotingExecutor) -> Dispatcher:
     made = Dispatcher(
-        worker="w",
         functions=FUNCTIONS,
         settings=Settings.from_environment({"EYAS_WORKERS": "1"}),
         store=SimpleNamespace(),  # type: ignore[arg-type]

@@ -67,10 +67,9 @@ class Executor(Generic[T]):
         work: Work,
         *,
         is_shared: bool,
-        at_start: Callable[[], None],
         others: "Iterable[Executor[T]]",
     ) -> "Executor[T]":
-        """Start a process; `at_start` is called in it. It holds no socket of the others."""
+        """Start a process. It holds no socket of the others."""
         jobs, orders = socket.socketpair(socket.AF_UNIX, _APART)
         answers, told = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         orders.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER_BYTES)
@@ -84,7 +83,6 @@ class Executor(Generic[T]):
                 lambda: (shared if is_shared else serial).run(jobs, told, work),
                 parent=parent,
                 close=(orders, answers, *(one for other in others for one in other.sockets)),
-                at_start=at_start,
             )
         told.close()
         orders.setblocking(False)  # noqa: FBT003  the standard library's
@@ -187,7 +185,6 @@ def _be_executor(
     *,
     parent: int,
     close: tuple[socket.socket, ...],
-    at_start: Callable[[], None],
 ) -> None:
     """Run in the forked process until its worker hangs up or dies; never return."""
     code = 1
@@ -202,7 +199,6 @@ def _be_executor(
         with contextlib.suppress(OSError):  # only Linux has it
             Path("/proc/self/comm").write_text("eyas-executor", encoding="ascii")
         gc.freeze()  # what was there before is looked at no more, and stays shared
-        at_start()
         run()
         code = 0
     except BaseException:  # noqa: BLE001  the last frame of this process
