@@ -1,4 +1,4 @@
-"""Ends of attempts: the record, Celery's result, and the one log line of each attempt.
+"""What comes of attempts: the record, Celery's result, and the one log line of each attempt.
 
 In the pool process, or in its parent when that process was stopped.
 """
@@ -8,7 +8,7 @@ from typing import Any
 
 import structlog
 
-from runtime.errors import EyasError
+from runtime.errors import BrokerUnavailableError, EyasError
 from runtime.function import Function
 from runtime.invocation import Status, between_ms
 from runtime.outcome import FunctionError
@@ -32,6 +32,16 @@ class Attempts:
 
     store: Store
     settings: Settings
+
+    def progress(self, held: Claim, invocation_id: str, report: bytes) -> None:
+        """Put into the record how far an attempt is.
+
+        A handler never waits for a broker that is away: the report is dropped.
+        """
+        try:
+            self.store.run(lifecycle.progress(held, invocation_id, report=report))
+        except BrokerUnavailableError as error:
+            _log.debug("progress.dropped", reason=str(error))
 
     def decide_stopped(
         self, invocation_id: str, *, function: Function[..., Any]

@@ -1,41 +1,30 @@
-"""What a handler says of its progress, on its way to the record."""
+"""What a handler says of its progress: not all of it is passed on."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-import structlog
-
 from runtime import json_text
-from runtime.errors import BrokerUnavailableError
-from runtime.store import Store, lifecycle
-from runtime.store.claims import Claim
-
-_log = structlog.get_logger("worker")
 
 _SHORTEST_PAUSE_SECONDS = 0.1
 
 
 @dataclass(slots=True, kw_only=True)
 class ProgressReports:
-    """Writes reports of one attempt, at most ten a second; the last of all (done = total) always.
+    """Sends reports of one attempt as JSON text, at most ten a second.
 
-    A handler never waits for a broker that is away: the report is dropped.
+    The last of all (done = total) is always sent.
     """
 
-    store: Store
-    held: Claim
-    invocation_id: str
-    _written_at: float = field(default=float("-inf"), init=False)
+    send: Callable[[bytes], None]
+    clock: Callable[[], float] = time.monotonic
+    _sent_at: float = field(default=float("-inf"), init=False)
 
     def __call__(self, report: dict[str, Any]) -> None:
-        now = time.monotonic()
+        now = self.clock()
         is_last = report["done"] == report["total"]
-        if now - self._written_at < _SHORTEST_PAUSE_SECONDS and not is_last:
+        if now - self._sent_at < _SHORTEST_PAUSE_SECONDS and not is_last:
             return
-        self._written_at = now
-        step = lifecycle.progress(self.held, self.invocation_id, report=json_text.encode(report))
-        try:
-            self.store.run(step)
-        except BrokerUnavailableError as error:
-            _log.debug("progress.dropped", reason=str(error))
+        self._sent_at = now
+        self.send(json_text.encode(report))

@@ -161,7 +161,7 @@ class FunctionTask(celery.Task):  # type: ignore[misc]
                 attempt=started.attempt,
                 timeout_seconds=self.function.timeout_seconds,
                 report_progress=ProgressReports(
-                    store=self.attempts.store, held=held, invocation_id=request.id
+                    send=lambda report: self.attempts.progress(held, request.id, report)
                 ),
             )
             _log.debug("attempt.started", attempt=started.attempt)

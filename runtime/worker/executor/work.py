@@ -1,22 +1,19 @@
 """One attempt in an executor: from a job to its outcome."""
 
 import os
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import structlog
 
-from runtime import json_text
 from runtime.attempt import InvalidResultError
 from runtime.context import Context
 from runtime.function import Function
 from runtime.policy import GiveUp
 from runtime.worker.executor.job import Job, Outcome, Report
 from runtime.worker.judging import describe, judge
-
-_SHORTEST_PAUSE_SECONDS = 0.1
+from runtime.worker.progress import ProgressReports
 
 
 class CeleryResult(Protocol):
@@ -82,7 +79,7 @@ def context_of(
         function_name=job.function,
         attempt=job.attempt,
         timeout_seconds=job.timeout_seconds,
-        report_progress=_Reports(number=job.number, send=send),
+        report_progress=ProgressReports(send=lambda report: send(Report(job.number, report))),
     )
 
 
@@ -114,20 +111,3 @@ def bind_log(job: Job) -> None:
         request_id=job.request_id,
         attempt=job.attempt,
     )
-
-
-@dataclass(slots=True, kw_only=True)
-class _Reports:
-    """Sends reports of one attempt, at most ten a second; the last of all (done = total) always."""
-
-    number: int
-    send: Callable[[Report], None]
-    sent_at: float = float("-inf")
-
-    def __call__(self, report: dict[str, Any]) -> None:
-        now = time.monotonic()
-        is_last = report["done"] == report["total"]
-        if now - self.sent_at < _SHORTEST_PAUSE_SECONDS and not is_last:
-            return
-        self.sent_at = now
-        self.send(Report(self.number, json_text.encode(report)))
