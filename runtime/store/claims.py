@@ -242,30 +242,24 @@ def _claimed(worker: str, reply: list[Any]) -> Claimed:
         match one:
             case [_, message]:
                 messages.append((held, message))
-            case [_, _, id_, function, crashes]:
-                tickets.append(
-                    Ticket(
-                        held=held,
-                        id=id_.decode(),
-                        function=function.decode(),
-                        claimed_at_us=now,
-                        fresh=False,
-                        crashes=crashes,
-                    )
+            case [_, _, id_, function, *known]:
+                fresh = len(known) > 1
+                payload, attempts, accepted_at, failures, request_id, crashes = (
+                    (*known, 0) if fresh else (b"", 0, 0, 0, b"", *known)
                 )
-            case [_, _, id_, function, payload, attempts, accepted_at, failures, request_id]:
                 tickets.append(
                     Ticket(
                         held=held,
                         id=id_.decode(),
                         function=function.decode(),
                         claimed_at_us=now,
-                        fresh=True,
+                        fresh=fresh,
                         payload=payload,
                         attempts=attempts,
                         accepted_at_us=accepted_at,
                         failures=failures,
                         request_id=request_id.decode() or None,
+                        crashes=crashes,
                     )
                 )
     return Claimed(tickets=tuple(tickets), messages=tuple(messages))
