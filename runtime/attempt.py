@@ -15,7 +15,7 @@ from runtime.function import Function
 
 
 class InvalidResultError(EyasError):
-    """A handler returned something that JSON cannot hold."""
+    """A handler returned something that JSON cannot hold, or too much."""
 
 
 class AttemptRunner(contextlib.AbstractContextManager["AttemptRunner"]):
@@ -94,6 +94,14 @@ def result_text(function: Function[..., Any], returned: Any) -> bytes:
         raise InvalidResultError(
             f"function {function.name!r} returned what JSON cannot hold: {error}"
         ) from error
+
+
+def check_size(result: bytes, *, most_bytes: int) -> None:
+    """Raise `InvalidResultError` if a result is too large to be kept."""
+    if len(result) > most_bytes:
+        raise InvalidResultError(
+            f"the result has {len(result)} bytes; the limit is {most_bytes} (EYAS_MAX_RESULT_BYTES)"
+        )
 
 
 @contextlib.contextmanager

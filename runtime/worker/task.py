@@ -12,7 +12,7 @@ from celery.exceptions import Retry as CeleryRetry
 from structlog.contextvars import bound_contextvars
 
 from runtime import json_text
-from runtime.attempt import AttemptRunner, InvalidResultError
+from runtime.attempt import AttemptRunner, check_size
 from runtime.context import Context
 from runtime.function import Function
 from runtime.invocation import new_id
@@ -167,19 +167,12 @@ class FunctionTask(celery.Task):  # type: ignore[misc]
             _log.debug("attempt.started", attempt=started.attempt)
             with bound_contextvars(attempt=started.attempt), _printed_lines_logged():
                 result = self._runner.run(self.function, payload, context)
-            self._check_size(result)
+            check_size(result, most_bytes=self.attempts.settings.max_result_bytes)
         except BaseException as error:
             self._retry_or_give_up(held, request, started, error)
             raise
         request.result_text = result
         return json_text.decode(result)
-
-    def _check_size(self, result: bytes) -> None:
-        most = self.attempts.settings.max_result_bytes
-        if len(result) > most:
-            raise InvalidResultError(
-                f"the result has {len(result)} bytes; the limit is {most} (EYAS_MAX_RESULT_BYTES)"
-            )
 
     def _retry_or_give_up(
         self, held: Claim, request: Any, started: Started, error: BaseException

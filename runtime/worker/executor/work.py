@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import structlog
 
-from runtime.attempt import InvalidResultError
+from runtime.attempt import check_size
 from runtime.context import Context
 from runtime.function import Function
 from runtime.policy import GiveUp
@@ -38,11 +38,7 @@ class Work:
 
     def succeeded(self, job: Job, result: bytes, *, run_seconds: float) -> Outcome:
         """Return the outcome of a handler that returned. Raises `InvalidResultError`."""
-        if len(result) > self.max_result_bytes:
-            raise InvalidResultError(
-                f"the result has {len(result)} bytes; the limit is {self.max_result_bytes} "
-                "(EYAS_MAX_RESULT_BYTES)"
-            )
+        check_size(result, most_bytes=self.max_result_bytes)
         return Outcome(number=job.number, run_seconds=run_seconds, result=result)
 
     def failed(self, job: Job, error: BaseException, *, run_seconds: float) -> Outcome:
