@@ -18,6 +18,7 @@ from billiard.util import set_pdeathsig
 
 from runtime.worker.executor import serial, shared
 from runtime.worker.executor.job import (
+    LARGEST_ORDER_BYTES,
     Answer,
     AnswerReader,
     GarbledError,
@@ -135,7 +136,7 @@ class Executor(Generic[T]):
         taken: list[T] = []
         while True:
             try:
-                message = self.untaken.recv(serial.LARGEST_ORDER_BYTES, socket.MSG_DONTWAIT)
+                message = self.untaken.recv(LARGEST_ORDER_BYTES, socket.MSG_DONTWAIT)
             except (BlockingIOError, ConnectionError):
                 return taken
             if not message:

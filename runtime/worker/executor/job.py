@@ -12,6 +12,9 @@ import msgspec
 
 from runtime.errors import EyasError
 
+LARGEST_ORDER_BYTES = 65_536
+"""What is longer would be cut on its way."""
+
 _LENGTH = struct.Struct("!I")
 _LONGEST_BYTES = 1 << 30
 _ENCODER = msgspec.msgpack.Encoder()

@@ -6,11 +6,16 @@ import socket
 import structlog
 
 from runtime.attempt import AttemptRunner
-from runtime.worker.executor.job import Answer, Job, Outcome, decode_order, encode_answer
+from runtime.worker.executor.job import (
+    LARGEST_ORDER_BYTES,
+    Answer,
+    Job,
+    Outcome,
+    decode_order,
+    encode_answer,
+)
 from runtime.worker.executor.work import Forked, Work, bind_log, context_of
 from runtime.worker.output import Printed
-
-LARGEST_ORDER_BYTES = 65_536
 
 
 def run(jobs: socket.socket, answers: socket.socket, work: Work) -> None:

@@ -17,8 +17,15 @@ import structlog
 
 from runtime.attempt import arguments_of, awaited, result_text
 from runtime.function import Function
-from runtime.worker.executor.job import Answer, Job, Outcome, Stop, decode_order, encode_answer
-from runtime.worker.executor.serial import LARGEST_ORDER_BYTES
+from runtime.worker.executor.job import (
+    LARGEST_ORDER_BYTES,
+    Answer,
+    Job,
+    Outcome,
+    Stop,
+    decode_order,
+    encode_answer,
+)
 from runtime.worker.executor.work import Forked, Work, bind_log, context_of
 from runtime.worker.output import Printed
 
