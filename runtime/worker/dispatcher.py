@@ -233,11 +233,10 @@ class Dispatcher:
 
     def give_back_waiting(self) -> int:
         """Give back what waits, in order; return how many."""
-        waiting = sorted(self.waiting, key=lambda one: one.held.number, reverse=True)
+        waiting = sorted(self.waiting, key=lambda one: one.held.number)
         for lane in self._lanes.values():
             lane.waiting.clear()
-        for ticket in waiting:
-            self.settling.debts.owe(claims.requeue(ticket.held, has_crashed=False))
+        self._give_back(waiting)
         return len(waiting)
 
     def stop(self, invocation_id: str) -> bool:
@@ -540,8 +539,12 @@ class Dispatcher:
             given_back = list(itertools.islice(lane.waiting, kept, None))
             for ticket in given_back:
                 lane.waiting.remove(ticket)
-            for ticket in reversed(given_back):
-                self.settling.debts.owe(claims.requeue(ticket.held, has_crashed=False))
+            self._give_back(given_back)
+
+    def _give_back(self, tickets: Sequence[Ticket]) -> None:
+        """Make these the next of their queues, in order."""
+        for ticket in reversed(tickets):
+            self.settling.debts.owe(claims.requeue(ticket.held, has_crashed=False))
 
     def _soon_begun(self, waiting: Collection[Ticket]) -> int:
         """Count those that will probably have begun before others should have them."""
