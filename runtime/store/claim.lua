@@ -2,20 +2,21 @@
 --
 -- KEYS  1 in-flight set   2 landing list   3... lists to take from, the most urgent first
 -- ARGV  1 worker   2 most messages to take   3 lease in seconds   4 queue that feeds the landing list
---       5... tags to acknowledge
+--       5 largest payload to return, in bytes   6... tags to acknowledge
 -- returns {now, one, one, ...}, each claimed message one of
 --   {tag, message}
 --   {tag, '', id, function, payload, attempts so far, accepted_at, failures, request_id}  of an
---     invocation that web accepted, that was never claimed before, and that may run; a payload of
---     more than 32 KiB stays in the record, and is '' here
+--     invocation that web accepted, that was never claimed before, and that may run; a larger
+--     payload stays in the record, and is '' here
 --   {tag, '', id, function, crashes}  of any other one that web accepted: `start` tells whether it
 --     may run
 
-for i = 5, #ARGV do
+for i = 6, #ARGV do
   let_go(ARGV[1], ARGV[i])
 end
 
 local now = now_us()
+local largest_bytes = tonumber(ARGV[5])
 local limited = {}
 
 -- Whether so many attempts of a function may run at a time only that a slot must be found first.
@@ -39,7 +40,7 @@ local function look_at(tag, message)
     return {tag, '', id, name, tonumber(found[12] or 0)}
   end
   redis.call('HSET', record_of(id), 'claim', ARGV[1] .. ' ' .. tag)
-  local payload = #found[2] <= 32768 and found[2] or ''
+  local payload = #found[2] <= largest_bytes and found[2] or ''
   return {tag, '', id, name, payload, tonumber(found[3]), tonumber(found[4]),
     tonumber(found[5] or 0), found[6] or ''}
 end

@@ -14,6 +14,8 @@ from runtime.store.step import Step, microseconds, script
 
 LEASE_SECONDS = 3.0
 """How long a worker's claims hold after it was last heard of."""
+LARGEST_TICKET_PAYLOAD_BYTES = 32_768
+"""What is larger is not passed around: whoever runs it reads it from the record."""
 
 
 class Claim(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -104,7 +106,14 @@ def claim(
     return Step(
         script=script("claim"),
         keys=(keys.in_flight(worker), keys.landing(worker), *queues),
-        arguments=(worker, room, LEASE_SECONDS, landing_queue, *acknowledged),
+        arguments=(
+            worker,
+            room,
+            LEASE_SECONDS,
+            landing_queue,
+            LARGEST_TICKET_PAYLOAD_BYTES,
+            *acknowledged,
+        ),
         parse=lambda reply: _claimed(worker, reply),
     )
 

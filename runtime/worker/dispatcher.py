@@ -21,7 +21,7 @@ from runtime.errors import BrokerUnavailableError
 from runtime.function import Function
 from runtime.settings import Settings
 from runtime.store import Store, claims, lifecycle
-from runtime.store.claims import Ticket
+from runtime.store.claims import LARGEST_TICKET_PAYLOAD_BYTES, Ticket
 from runtime.store.lifecycle import Started, Verdict
 from runtime.worker import refusals
 from runtime.worker.debts import Ear
@@ -386,11 +386,12 @@ class Dispatcher:
             began_at=now,
             is_noted=is_noted,
         )
+        is_small = 0 < len(ticket.payload) <= LARGEST_TICKET_PAYLOAD_BYTES
         job = Job(
             number=next(self._numbers),
             id=ticket.id,
             function=function.name,
-            payload=ticket.payload or None,
+            payload=ticket.payload if is_small else None,
             attempt=ticket.attempts + (0 if is_noted else 1),
             failures=ticket.failures,
             age_seconds=max(0, ticket.claimed_at_us - ticket.accepted_at_us) / 1_000_000,

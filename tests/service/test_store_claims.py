@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from runtime.invocation import Status
-from runtime.store import claims, dead_letters, upkeep
+from runtime.store import claims, dead_letters, lifecycle, upkeep
 from runtime.store.claims import Claim, Ticket
 from runtime.store.lifecycle import Cancelling, Ended, ToBeCancelled, Verdict
 from tests.store_bench import (
@@ -40,6 +40,20 @@ def test_what_web_wrote_comes_as_a_ticket_with_all_that_an_attempt_needs(bench: 
     assert ticket.claimed_at_us >= ticket.accepted_at_us
     assert (ticket.held.deliveries, ticket.held.queue) == (1, QUEUE)
     assert bench.counts() == {"accepted": 1, "queued": 1}
+
+
+@pytest.mark.parametrize("more_bytes", [0, 1])
+def test_a_payload_that_is_too_large_to_be_passed_around_stays_in_the_record(
+    bench: Bench, more_bytes: int
+) -> None:
+    payload = b'{"number":1}'.ljust(claims.LARGEST_TICKET_PAYLOAD_BYTES + more_bytes)
+    invocation = an_invocation("large", payload=payload)
+    bench.run(lifecycle.accept(invocation, ours(invocation)))
+
+    ticket = claim_one(bench)
+
+    assert (ticket.fresh, ticket.payload) == (True, b"" if more_bytes else payload)
+    assert bench.record("large").payload == payload
 
 
 def test_others_messages_come_as_they_are_between_ours(bench: Bench) -> None:

@@ -4,11 +4,13 @@ from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import pytest
 
 from runtime.function import Function, function
 from runtime.settings import Settings
-from runtime.store.claims import Claim, Ticket
+from runtime.store.claims import LARGEST_TICKET_PAYLOAD_BYTES, Claim, Ticket
+from runtime.store.lifecycle import Started, Verdict
 from runtime.worker.dispatcher import Dispatcher, Lane
 
 
@@ -44,12 +46,14 @@ class NotingExecutor:
     load_seconds: float = 0.0
     handed: dict[int, Any] = field(default_factory=dict)
     ids: list[str] = field(default_factory=list)
+    payloads: list[bytes | None] = field(default_factory=list)
 
     def hand(self, job: Any, attempt: Any) -> bool:
         if len(self.handed) >= self.room:
             return False
         self.handed[job.number] = attempt
         self.ids.append(job.id)
+        self.payloads.append(job.payload)
         return True
 
 
@@ -179,3 +183,24 @@ def test_behind_what_has_never_run_nobody_is_queued(
     dispatcher.take(tickets("quick", "quick"))
 
     assert serial.ids == ["quick-0"]
+
+
+@pytest.mark.parametrize("more_bytes", [0, 1])
+def test_a_large_payload_is_left_to_the_executor_to_read(
+    dispatcher: Dispatcher, serial: NotingExecutor, more_bytes: int
+) -> None:
+    payload = b"1" * (LARGEST_TICKET_PAYLOAD_BYTES + more_bytes)
+    started = Started(
+        verdict=Verdict.RUN,
+        attempt=2,
+        payload=payload,
+        accepted_at_us=0,
+        started_at_us=0,
+        failures=1,
+    )
+    dispatcher.store = SimpleNamespace(run=lambda _: started)  # type: ignore[assignment]
+
+    (ticket,) = tickets("quick")
+    dispatcher.take([msgspec.structs.replace(ticket, fresh=False)])
+
+    assert serial.payloads == [None if more_bytes else payload]

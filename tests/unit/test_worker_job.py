@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from runtime.store.claims import LARGEST_TICKET_PAYLOAD_BYTES
 from runtime.worker.executor.job import (
+    LARGEST_ORDER_BYTES,
     Answer,
     AnswerReader,
     Job,
@@ -104,3 +106,15 @@ def test_a_job_comes_through_whole(payload: bytes | None, request_id: str | None
 
 def test_a_stop_is_told_from_a_job() -> None:
     assert decode_order(encode_order(Stop(7))) == Stop(7)
+
+
+def test_a_job_with_the_largest_payload_that_is_passed_around_is_not_cut() -> None:
+    job = msgspec.structs.replace(
+        A_JOB,
+        id="i" * 200,
+        function="f" * 200,
+        payload=b"x" * LARGEST_TICKET_PAYLOAD_BYTES,
+        request_id="r" * 200,
+    )
+
+    assert len(encode_order(job)) < LARGEST_ORDER_BYTES

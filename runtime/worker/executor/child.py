@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Generic, TypeVar
 
-import msgspec
 import structlog
 from billiard.util import set_pdeathsig
 
@@ -33,7 +32,6 @@ from runtime.worker.executor.work import Work
 T = TypeVar("T")
 
 _READ_BYTES = 262_144
-_LARGEST_PAYLOAD_BYTES = 32_768
 # Keeps messages apart, and tells when the other side has gone; macOS has only the former.
 _APART = getattr(socket, "SOCK_SEQPACKET", socket.SOCK_DGRAM)
 if sys.platform == "darwin":
@@ -96,8 +94,6 @@ class Executor(Generic[T]):
 
     def hand(self, job: Job, one: T) -> bool:
         """Give it a job; False if it has no room for it now."""
-        if job.payload is not None and len(job.payload) > _LARGEST_PAYLOAD_BYTES:
-            job = msgspec.structs.replace(job, payload=None)
         if not self._order(job):
             return False
         self.handed[job.number] = one

@@ -23,7 +23,7 @@ _ENCODER = msgspec.msgpack.Encoder()
 class Job(msgspec.Struct, frozen=True, array_like=True, tag=0, kw_only=True, gc=False):
     """One attempt to make. `number` is the worker's own, never used twice for an executor.
 
-    A `payload` of None is too large for this way: the executor reads it from the record.
+    A `payload` of None is too large to be passed around: the executor reads it from the record.
     `failures` counts the attempts before that ended in a function error; `age_seconds` is since the
     invocation was accepted; `timeout_seconds` is for the handler to know.
     """
