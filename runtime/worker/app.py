@@ -22,6 +22,7 @@ from runtime.worker.debts import Debts
 from runtime.worker.dispatcher import Dispatcher
 from runtime.worker.executor.work import Work
 from runtime.worker.executor_step import Executors
+from runtime.worker.lanes import Lanes
 from runtime.worker.settling import Settling
 from runtime.worker.steps import EventsTogether, LeaseRenewal, PoolMending
 from runtime.worker.task import FunctionTask
@@ -122,7 +123,7 @@ def _dispatcher(app: EyasCelery, registry: Registry) -> Dispatcher:
         return result
 
     return Dispatcher(
-        functions=registry,
+        lanes=Lanes(functions=registry, settings=settings),
         settings=settings,
         store=store,
         work=Work(

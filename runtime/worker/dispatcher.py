@@ -9,7 +9,7 @@ import itertools
 import select
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Protocol
@@ -28,7 +28,7 @@ from runtime.worker.debts import Ear
 from runtime.worker.executor.child import Executor
 from runtime.worker.executor.job import Job, Outcome, Report
 from runtime.worker.executor.work import Work
-from runtime.worker.pace import Pace
+from runtime.worker.lanes import Lane, Lanes, may_begin_unnoted
 from runtime.worker.settling import Attempt, Settling
 
 _log = structlog.get_logger("worker")
@@ -38,9 +38,6 @@ WATCHED_EVERY_SECONDS = 0.02
 _NOTED_AFTER_SECONDS = 0.02
 # A coroutine that does not end when it is cancelled takes its process with it.
 _GRACE_SECONDS = 1.0
-_HELD_BACK_SECONDS = 0.5
-_SUSPICIOUS_CRASHES = 2
-_WIDEST_WINDOW = 128
 
 
 class Loop(Ear, Protocol):
@@ -53,16 +50,6 @@ class Loop(Ear, Protocol):
         """Call `watch` in a moment, and again and again while the dispatcher is busy."""
 
 
-@dataclass(slots=True, kw_only=True)
-class Lane:
-    """Executors of one kind, and what waits for them, the oldest first."""
-
-    is_shared: bool
-    executors: list[Executor[Attempt]] = field(default_factory=list)
-    waiting: deque[Ticket] = field(default_factory=deque)
-    waiting_since: float = 0.0
-
-
 @dataclass(slots=True, kw_only=True, eq=False)
 class Dispatcher:
     """The worker's executors.
@@ -73,7 +60,7 @@ class Dispatcher:
     ids of cancelled invocations into `to_stop`.
     """
 
-    functions: Mapping[str, Function[..., Any]]
+    lanes: Lanes
     settings: Settings
     store: Store
     work: Work
@@ -84,21 +71,11 @@ class Dispatcher:
     is_stopping: bool = False
     lease_ends_at: float = float("inf")
     to_stop: deque[str] = field(default_factory=deque)
-    _window: int = 1
-    _pace: Pace = field(default_factory=Pace)
-    _lanes: dict[str, Lane] = field(default_factory=dict)
     _numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
     def start(self) -> None:
         """Fork what runs handlers one at a time; the others come when they are needed."""
-        self._lanes = {
-            "serial": Lane(is_shared=False),
-            "async": Lane(is_shared=True),
-            "threads": Lane(is_shared=True),
-            # No lane to run in: what waits for Celery's rate limits.
-            "limited": Lane(is_shared=True),
-        }
-        self._fill(self._lanes["serial"])
+        self._fill()
 
     def attach(self, loop: Loop) -> None:
         """Be called by an event loop from now on."""
@@ -116,7 +93,7 @@ class Dispatcher:
 
     @property
     def executors(self) -> list[Executor[Attempt]]:
-        return [one for lane in self._lanes.values() for one in lane.executors]
+        return self.lanes.executors
 
     @property
     def attempts(self) -> list[Attempt]:
@@ -127,7 +104,7 @@ class Dispatcher:
     @property
     def waiting(self) -> list[Ticket]:
         """What is claimed, and waits for an executor."""
-        return [one for lane in self._lanes.values() for one in lane.waiting]
+        return self.lanes.waiting
 
     @property
     def is_busy(self) -> bool:
@@ -138,35 +115,19 @@ class Dispatcher:
         """How many messages more the worker should claim."""
         if self.is_stopping or self.settling.is_behind:
             return 0
-        is_stuck = all(
-            one.handed and next(iter(one.handed.values())).is_long
-            for one in self._lanes["serial"].executors
-        )
-        held = self.settings.workers if is_stuck else self._pace.room(self.settings.workers)
-        in_line = len(self._lanes["serial"].waiting)
-        # What waits for its own limit does not count, up to a number.
-        aside = len(self.waiting) - in_line
-        return max(0, min(max(held, self._window) - in_line, _WIDEST_WINDOW - aside))
+        return self.lanes.room()
 
     def take(self, tickets: Iterable[Ticket]) -> None:
         """Have claimed invocations run, or what else is to become of them."""
         taken = 0
         for ticket in tickets:
-            function = self.functions.get(ticket.function)
-            if function is None:
+            if ticket.function not in self.lanes.functions:
                 refusals.refuse_unknown(self.settling, ticket)
                 continue
-            lane = self._lane_of(function, ticket)
-            if not lane.waiting:
-                lane.waiting_since = time.monotonic()
-            lane.waiting.append(ticket)
+            self.lanes.add(ticket)
             taken += 1
         self.hand_out()
-        if self.waiting:
-            self._window = self.settings.workers
-        elif taken >= self._window:
-            # All of it is under way already: there may be room for more.
-            self._window = min(_WIDEST_WINDOW, 2 * self._window)
+        self.lanes.adjust_room(taken)
         if self.loop is not None:
             self.loop.watch_soon()
 
@@ -175,9 +136,11 @@ class Dispatcher:
         if self.is_stopping or time.monotonic() > self.lease_ends_at:
             return
         try:
-            for name, lane in self._lanes.items():
-                if lane.waiting and name != "limited":
-                    self._hand_out(lane)
+            for lane in self.lanes.all:
+                if lane.waiting:
+                    if lane.is_shared and not lane.executors:
+                        self._fork(lane)
+                    self.lanes.hand_out(lane, self._hand, may_start=self.may_start)
         except BrokerUnavailableError as error:
             # The consumer notices the lost connection too; then what waits is given back.
             _log.debug("attempt.not_started", reason=str(error))
@@ -196,12 +159,7 @@ class Dispatcher:
             # First among what the broker has not been told of: another thread asks what is kept.
             self._end(attempt, answer, now)
             del executor.handed[answer.number]
-            executor.load_seconds = (
-                max(0.0, executor.load_seconds - self._pace.expected_seconds(attempt.function.name))
-                if executor.handed
-                else 0.0
-            )
-            self._pace.note(attempt.function.name, answer.run_seconds)
+            self.lanes.unload(executor, attempt.function, run_seconds=answer.run_seconds)
         if executor.is_dead:
             self._bury(executor, now)
 
@@ -222,10 +180,11 @@ class Dispatcher:
         while self.to_stop:
             self.stop(self.to_stop.popleft())
         self.settling.debts.pay()
-        self._fill(self._lanes["serial"])
-        self._try_limited()
+        self._fill()
+        self.lanes.try_limited()
         self.settle()
-        self._give_back_what_waits_too_long(now)
+        # Other workers may have what waits behind something slow here.
+        self._give_back(self.lanes.pop_late(now))
 
     def kept(self) -> list[str]:
         """Return the tags of what runs here, or has, whatever the records say."""
@@ -233,31 +192,26 @@ class Dispatcher:
 
     def give_back_waiting(self) -> int:
         """Give back what waits, in order; return how many."""
-        waiting = sorted(self.waiting, key=lambda one: one.held.number)
-        for lane in self._lanes.values():
-            lane.waiting.clear()
+        waiting = self.lanes.pop_all()
         self._give_back(waiting)
         return len(waiting)
 
     def stop(self, invocation_id: str) -> bool:
         """Stop an invocation that was cancelled; False if it is not here."""
-        now = time.monotonic()
-        for lane in self._lanes.values():
-            for ticket in list(lane.waiting):
-                if ticket.id == invocation_id:
-                    lane.waiting.remove(ticket)
-                    refusals.refuse_cancelled(self.settling, ticket)
+        ticket = self.lanes.pop(invocation_id)
+        if ticket is not None:
+            refusals.refuse_cancelled(self.settling, ticket)
+            return True
+        for executor in self.executors:
+            for number, attempt in list(executor.handed.items()):
+                if attempt.ticket.id == invocation_id:
+                    _log.info(
+                        "attempt.cancelled",
+                        invocation_id=invocation_id,
+                        function=attempt.function.name,
+                    )
+                    self._stop(executor, number, attempt, "cancelled", time.monotonic())
                     return True
-            for executor in lane.executors:
-                for number, attempt in list(executor.handed.items()):
-                    if attempt.ticket.id == invocation_id:
-                        _log.info(
-                            "attempt.cancelled",
-                            invocation_id=invocation_id,
-                            function=attempt.function.name,
-                        )
-                        self._stop(executor, number, attempt, "cancelled", now)
-                        return True
         return False
 
     def drop_lost(self, held: Collection[str]) -> None:
@@ -273,8 +227,7 @@ class Dispatcher:
                     )
                     self._stop(executor, number, attempt, "lost", now)
         # Also what the processes that were stopped had not begun.
-        for lane in self._lanes.values():
-            lane.waiting = deque(one for one in lane.waiting if one.held.tag in held)
+        self.lanes.drop_lost(held)
 
     def wait(self, seconds: float) -> None:
         """Do all this for some time where there is no event loop."""
@@ -305,74 +258,11 @@ class Dispatcher:
 
     # Handing out.
 
-    def _lane_of(self, function: Function[..., Any], ticket: Ticket) -> Lane:
-        # What lost its process again and again may have killed it: it runs alone.
-        if ticket.crashes >= _SUSPICIOUS_CRASHES or not (function.is_async or function.threads):
-            return self._lanes["serial"]
-        return self._lanes["async" if function.is_async else "threads"]
-
-    def _executor_for(self, lane: Lane, ticket: Ticket) -> Executor[Attempt] | None:
-        function = self.functions[ticket.function]
-        if lane.is_shared:
-            if not lane.executors:
-                self._fork(lane)
-            (executor,) = lane.executors
-            if function.is_async:
-                is_free = len(executor.handed) < self.settings.async_attempts
-            else:
-                running = sum(a.function is function for a in executor.handed.values())
-                is_free = running < (function.threads or 1)
-            return executor if is_free else None
-        if not lane.executors:
-            return None
-        executor = min(lane.executors, key=lambda one: len(one.handed))
-        # What is noted as running before it is handed over must not wait.
-        if not executor.handed or (
-            _may_begin_unnoted(ticket, function)
-            and self._pace.may_queue(
-                function.name, load_seconds=executor.load_seconds, handed=len(executor.handed)
-            )
-        ):
-            return executor
-        return None
-
-    def _hand_out(self, lane: Lane) -> None:
-        # A function that must wait, for a rate limit or a thread, lets the others pass.
-        waits: dict[str, deque[Ticket]] = {}
-        full: deque[Ticket] = deque()
-        try:
-            while lane.waiting:
-                ticket = lane.waiting[0]
-                if ticket.function in waits:
-                    waits[ticket.function].append(lane.waiting.popleft())
-                    continue
-                executor = self._executor_for(lane, ticket)
-                if executor is None and not lane.is_shared:
-                    return
-                if executor is None:
-                    waits[ticket.function] = full
-                elif not self.may_start(ticket.function):
-                    waits[ticket.function] = self._lanes["limited"].waiting
-                elif self._hand(executor, ticket):
-                    lane.waiting.popleft()
-                    lane.waiting_since = time.monotonic()
-                else:
-                    return
-        finally:
-            lane.waiting.extendleft(reversed(full))
-
-    def _try_limited(self) -> None:
-        """Let what waits for a rate limit stand in line again; perhaps it may start now."""
-        limited = self._lanes["limited"].waiting
-        while limited:
-            ticket = limited.pop()
-            self._lane_of(self.functions[ticket.function], ticket).waiting.appendleft(ticket)
-
     def _hand(self, executor: Executor[Attempt], ticket: Ticket) -> bool:
         """Give an executor what waits; False if it has no room for it now."""
-        function = self.functions[ticket.function]
+        function = self.lanes.functions[ticket.function]
         now = time.monotonic()
-        is_noted = not _may_begin_unnoted(ticket, function)
+        is_noted = not may_begin_unnoted(ticket, function)
         if is_noted:
             started = self._start(ticket, function)
             if started is None:
@@ -401,7 +291,7 @@ class Dispatcher:
         if not executor.hand(job, attempt):
             # Its socket is full of what is small but much; what it answers makes room.
             return False
-        executor.load_seconds += self._pace.expected_seconds(function.name)
+        self.lanes.load(executor, function)
         return True
 
     def _start(self, ticket: Ticket, function: Function[..., Any]) -> Started | None:
@@ -436,8 +326,7 @@ class Dispatcher:
         if now - attempt.began_at > attempt.timeout_seconds:
             self._stop(executor, number, attempt, "timed out", now)
         elif attempt.is_long and len(executor.handed) > 1:
-            self._pace.note(attempt.function.name, now - attempt.began_at)
-            executor.load_seconds = float("inf")
+            self.lanes.block(executor, attempt.function, run_seconds=now - attempt.began_at)
             self._wait_again(executor.take_back(), now)
 
     def _watch_shared(self, executor: Executor[Attempt], now: float) -> None:
@@ -478,8 +367,7 @@ class Dispatcher:
                 # The record says that it runs.
                 self.settling.interrupted(attempt, now, has_crashed=False)
             else:
-                lane = self._lane_of(attempt.function, attempt.ticket)
-                lane.waiting.appendleft(attempt.ticket)
+                self.lanes.add_first(attempt.ticket)
 
     def _replace(self, executor: Executor[Attempt], now: float) -> None:
         """End a process of which an attempt is to be stopped."""
@@ -491,7 +379,7 @@ class Dispatcher:
 
     def _bury(self, executor: Executor[Attempt], now: float) -> None:
         """Deal with what a process leaves behind that has ended, and start another."""
-        lane = next(lane for lane in self._lanes.values() if executor in lane.executors)
+        lane = next(lane for lane in self.lanes.all if executor in lane.executors)
         self._wait_again(executor.take_back(), now)
         left = list(executor.handed.values())
         executor.handed.clear()
@@ -510,10 +398,11 @@ class Dispatcher:
             self.loop.forget(executor.answers.fileno())
         executor.close()
         lane.executors.remove(executor)
-        self._fill(self._lanes["serial"])
+        self._fill()
 
-    def _fill(self, lane: Lane) -> None:
-        """Have as many processes as there should be."""
+    def _fill(self) -> None:
+        """Have as many serial executors as there should be."""
+        lane = self.lanes.serial
         while len(lane.executors) < self.settings.workers and not self.is_stopping:
             try:
                 self._fork(lane)
@@ -530,31 +419,10 @@ class Dispatcher:
         elif attempt.stopped_for == "cancelled":
             self.settling.cancelled(attempt, now)
 
-    def _give_back_what_waits_too_long(self, now: float) -> None:
-        """Let other workers have what waits behind something slow."""
-        lane = self._lanes["serial"]
-        kept = self.settings.workers
-        if len(lane.waiting) > kept and now - lane.waiting_since < _HELD_BACK_SECONDS:
-            kept = max(kept, self._soon_begun(lane.waiting))
-        if len(lane.waiting) > kept:
-            given_back = list(itertools.islice(lane.waiting, kept, None))
-            for ticket in given_back:
-                lane.waiting.remove(ticket)
-            self._give_back(given_back)
-
     def _give_back(self, tickets: Sequence[Ticket]) -> None:
         """Make these the next of their queues, in order."""
         for ticket in reversed(tickets):
             self.settling.debts.owe(claims.requeue(ticket.held, has_crashed=False))
-
-    def _soon_begun(self, waiting: Collection[Ticket]) -> int:
-        """Count those that will probably have begun before others should have them."""
-        left = _HELD_BACK_SECONDS * self.settings.workers
-        for number, ticket in enumerate(waiting):
-            left -= self._pace.expected_seconds(ticket.function, unknown=0.0)
-            if left < 0:
-                return number
-        return len(waiting)
 
     def _fork(self, lane: Lane) -> None:
         executor: Executor[Attempt] = Executor.fork(
@@ -571,10 +439,6 @@ class Dispatcher:
         self.read(executor)
         if self.loop is not None:
             self.loop.settle_soon()
-
-
-def _may_begin_unnoted(ticket: Ticket, function: Function[..., Any]) -> bool:
-    return ticket.fresh and function.concurrency is None
 
 
 def _with(ticket: Ticket, started: Started) -> Ticket:

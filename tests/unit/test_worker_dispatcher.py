@@ -11,7 +11,8 @@ from runtime.function import Function, function
 from runtime.settings import Settings
 from runtime.store.claims import LARGEST_TICKET_PAYLOAD_BYTES, Claim, Ticket
 from runtime.store.lifecycle import Started, Verdict
-from runtime.worker.dispatcher import Dispatcher, Lane
+from runtime.worker.dispatcher import Dispatcher
+from runtime.worker.lanes import Lanes
 
 
 @function
@@ -58,21 +59,18 @@ class NotingExecutor:
 
 
 def dispatcher_of(*, serial: NotingExecutor, threads: NotingExecutor) -> Dispatcher:
-    made = Dispatcher(
-        functions=FUNCTIONS,
-        settings=Settings.from_environment({"EYAS_WORKERS": "1"}),
+    settings = Settings.from_environment({"EYAS_WORKERS": "1"})
+    lanes = Lanes(functions=FUNCTIONS, settings=settings)
+    lanes.serial.executors.append(serial)  # type: ignore[arg-type]
+    lanes.threads.executors.append(threads)  # type: ignore[arg-type]
+    return Dispatcher(
+        lanes=lanes,
+        settings=settings,
         store=SimpleNamespace(),  # type: ignore[arg-type]
         work=SimpleNamespace(),  # type: ignore[arg-type]
         settling=SimpleNamespace(is_behind=False),  # type: ignore[arg-type]
         timeout_of=lambda _: 30.0,
     )
-    made._lanes = {
-        "serial": Lane(is_shared=False, executors=[serial]),  # type: ignore[list-item]
-        "async": Lane(is_shared=True),
-        "threads": Lane(is_shared=True, executors=[threads]),  # type: ignore[list-item]
-        "limited": Lane(is_shared=True),
-    }
-    return made
 
 
 @pytest.fixture
@@ -89,7 +87,7 @@ def threads() -> NotingExecutor:
 def dispatcher(serial: NotingExecutor, threads: NotingExecutor) -> Dispatcher:
     made = dispatcher_of(serial=serial, threads=threads)
     for name in ("quick", "held"):
-        made._pace.note(name, 0.0)
+        made.lanes.pace.note(name, 0.0)
     return made
 
 
@@ -160,7 +158,7 @@ def test_a_rate_limit_is_asked_once_a_turn_and_holds_nobody_else(
     assert dispatcher.room() > 0, "what is limited takes no place in the line"
 
     allowed.append("one")
-    dispatcher._try_limited()
+    dispatcher.lanes.try_limited()
     dispatcher.hand_out()
     assert serial.ids[2:] == ["held-0"]
     assert waiting(dispatcher) == ["held-2", "held-3"]
@@ -178,7 +176,7 @@ def test_there_is_an_end_to_what_waits_aside(dispatcher: Dispatcher) -> None:
 def test_behind_what_has_never_run_nobody_is_queued(
     dispatcher: Dispatcher, serial: NotingExecutor
 ) -> None:
-    dispatcher._pace._of.clear()
+    dispatcher.lanes.pace._of.clear()
 
     dispatcher.take(tickets("quick", "quick"))
 
