@@ -75,7 +75,7 @@ class Invocation(msgspec.Struct, frozen=True, kw_only=True):
 
     `payload` is JSON text that was checked against the function's signature. `retries` and
     `max_age_seconds` are the function's, as they were then. `trace_parent` is a W3C `traceparent`
-    header value, carried unchanged.
+    header value, carried unchanged. `callback` is a URL that is told of the end.
     """
 
     id: str
@@ -89,6 +89,7 @@ class Invocation(msgspec.Struct, frozen=True, kw_only=True):
     request_id: str | None = None
     trace_parent: str | None = None
     replay_of: str | None = None
+    callback: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from runtime.errors import SettingsError
 from runtime.json_text import MAX_INTEGER_DIGITS
+from runtime.webhook import key_of
 
 # honcho gives the first process of a Procfile PORT=5000 when nobody chose a port. The contract is
 # 8000, so under honcho that untouched default counts as unset.
@@ -367,6 +368,22 @@ FIELDS = (
         "timeouts do not",
     ),
     Field(
+        name="callback_key",
+        variable="EYAS_CALLBACK_SECRET",
+        parse=key_of,
+        default=None,
+        expected="whsec_ and base64 of 16 bytes or more, or any text that long",
+        meaning="what callbacks (`Eyas-Callback`) are signed with; unset: there are none",
+    ),
+    Field(
+        name="callback_hosts",
+        variable="EYAS_CALLBACK_HOSTS",
+        parse=_words,
+        default="",
+        expected="host names or addresses separated by commas, or *",
+        meaning="where callbacks may go although it is not on the public internet",
+    ),
+    Field(
         name="allowed_hosts",
         variable="EYAS_ALLOWED_HOSTS",
         parse=_words,
@@ -427,6 +444,8 @@ class Settings:
     max_delay_seconds: int
     max_open: int
     max_deliveries: int
+    callback_key: bytes | None
+    callback_hosts: tuple[str, ...]
     emulator: bool
     time_scale: float
     allowed_hosts: tuple[str, ...]

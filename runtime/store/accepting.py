@@ -74,6 +74,7 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True):
             or len(members) > 1
             or first.delay_seconds
             or first.replay_of
+            or first.callback
         )
         arguments: list[str | bytes | int] = [request_id]
         if not is_plain:
@@ -81,6 +82,7 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True):
                 len(members),
                 microseconds(first.delay_seconds) if first.delay_seconds else 0,
                 (first.replay_of or "").encode(),
+                (first.callback or "").encode(),
                 "1" if asks_whether_heard else "",
             )
             if idempotency is None:

@@ -5,9 +5,10 @@
 --       5 seconds to remember the id after that   6 seconds to remember the id of no invocation, for
 --         a message that is still in the queue without a record; 0 for not at all
 --       7 '0' to let one go on that runs
+--       8 message of a callback   9 its retries   10 seconds until it is too old
 -- returns 'cancelled', 'stopping', 'running' or 'finished' (nothing is changed), or 'unknown'
 
-local found = redis.call('HMGET', KEYS[1], 'status', 'function', 'claim')
+local found = redis.call('HMGET', KEYS[1], 'status', 'function', 'claim', 'callback', 'attempt')
 local status, name = found[1], found[2]
 if not status then
   if ARGV[6] ~= '0' then
@@ -46,4 +47,7 @@ note_seen(now, ARGV[4] + ARGV[5], ARGV[1])
 redis.call('SET', KEYS[2], ARGV[3], 'PX', kept_ms(ARGV[4]))
 redis.call('PUBLISH', KEYS[2], ARGV[3])
 redis.call('PUBLISH', KEYS[1], 'cancelled')
+if found[4] then
+  call_back(found[4], ARGV[1], found[5], now, ARGV[8], ARGV[9], ARGV[10])
+end
 return 'cancelled'

@@ -3,7 +3,8 @@
 --
 -- ARGV  1 worker   2 token of this request   3 seconds to keep records and results
 --       4 seconds to keep dead letters   5 seconds to remember ids after either
---       6... ten for each invocation:
+--       6 message of a callback   7 its retries   8 seconds until it is too old
+--       9... ten for each invocation:
 --         1 tag   2 id   3 terminal status   4 Celery's result   5 reason of the dead letter, or ''
 --         6, 7 a field, `result` or `error`, and its value
 --         8 '1' to keep the claim until the message is acknowledged: others have to hear of it first
@@ -37,7 +38,7 @@ local function finish(tag, id, status_now, celery_result, reason, field, value, 
   local record, result_key = record_of(id), 'celery-task-meta-' .. id
   local found = redis.call('HMGET', record, 'status', 'attempt', 'accepted_at', 'started_at',
     'request_id', 'function', 'finished_by', 'finished_at', 'due_at', 'error', 'message',
-    'cancel_requested')
+    'cancel_requested', 'callback')
   local status, name = found[1], found[6]
   local attempt, accepted_at = tonumber(found[2] or 0), tonumber(found[3] or 0)
   if found[7] == ARGV[2] then
@@ -101,6 +102,9 @@ local function finish(tag, id, status_now, celery_result, reason, field, value, 
   if found[12] then
     redis.call('SREM', cancelling_of(worker), id)
   end
+  if found[13] then
+    call_back(found[13], id, attempt, now, ARGV[6], ARGV[7], ARGV[8])
+  end
   redis.call('SET', result_key, celery_result, 'PX', keep_ms)
   redis.call('PUBLISH', result_key, celery_result)
   -- Who waits need not ask for the record.
@@ -110,7 +114,7 @@ local function finish(tag, id, status_now, celery_result, reason, field, value, 
   answer(1, attempt, accepted_at, started_at, finished_at, found[5] or '')
 end
 
-for i = 6, #ARGV, 10 do
+for i = 9, #ARGV, 10 do
   finish(unpack(ARGV, i, i + 9))
 end
 if #let_go_unstarted > 0 then

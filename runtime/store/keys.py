@@ -46,6 +46,7 @@ the invocation, after a blank the record: its fields and values, packed by `cmsg
 Fields of a record: `function`, `status`, `trigger`, `payload` (JSON), `attempt`, `max_attempts`,
 `retries`, `accepted_at`, `started_at`, `finished_at`, `due_at` (while delayed), `expires_at`,
 `result` (JSON), `error` (JSON), `progress` (JSON), `request_id`, `replay_of`, `dead_letter` (why),
+`callback` (URL to tell of the end),
 `failures` (function errors so far), `crashes` (processes that died), `cancel_requested`, `parked`,
 `claim` (worker, blank, tag: who runs it), `finished_by`, `retried_by` (tokens of requests),
 `retried_at`, and, while it is

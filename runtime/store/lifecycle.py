@@ -11,7 +11,7 @@ import msgspec
 from runtime.invocation import Status
 from runtime.policy import DeadLetterReason
 from runtime.settings import Retention
-from runtime.store import keys
+from runtime.store import callbacks, keys
 from runtime.store.accepting import Accepted, Accepting, accept
 from runtime.store.claims import Claim
 from runtime.store.step import Step, microseconds, script
@@ -183,6 +183,7 @@ def finish_all(finishes: Sequence[Finish], *, retention: Retention) -> Step[list
             retention.record_seconds,
             retention.dead_letter_seconds,
             retention.id_seconds,
+            *callbacks.arguments(),
             *each,
         ),
         parse=lambda reply: [_ended(reply[at : at + 6]) for at in range(0, len(reply), 6)],
@@ -250,6 +251,7 @@ def cancel(
             retention.id_seconds,
             remember_unknown_seconds,
             int(stop_running),
+            *callbacks.arguments(),
         ),
         parse=lambda reply: Cancelling(reply.decode()),
     )

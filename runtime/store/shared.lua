@@ -194,6 +194,22 @@ local function note_seen(now, seconds, ...)
   redis.call('PEXPIRE', key, kept_ms(day * 86400 - now / 1000000))
 end
 
+-- Queue the invocation that tells a URL what became of another one: once for each of its ends.
+-- `message` is the queue's, with CALLBACK-ID in place of the id.
+local function call_back(url, id, attempt, now, message, retries, max_age)
+  local name, callback = 'eyas.callback', id .. '.callback.' .. attempt
+  if redis.call('EXISTS', record_of(callback)) == 1 then
+    return
+  end
+  redis.call('HSET', record_of(callback), 'function', name, 'status', 'queued', 'attempt', 0,
+    'accepted_at', whole(now), 'trigger', 'callback',
+    'payload', cjson.encode({invocation_id = id, url = url}),
+    'retries', retries, 'max_attempts', retries + 1, 'expires_at', whole(now + max_age * 1000000))
+  redis.call('ZADD', 'eyas:open', whole(now), callback)
+  count(name, nil, 'queued')
+  redis.call('LPUSH', 'celery', (string.gsub(message, 'CALLBACK%-ID', callback)))
+end
+
 -- Keep a finished invocation as a dead letter, with the message to run it again.
 local function bury(id, name, reason, queue, message, now, keep_seconds)
   redis.call('HSET', record_of(id), 'dead_letter', reason, 'queue', queue,

@@ -229,4 +229,5 @@ def _invocation(function: Function[..., Any], payload: bytes, terms: Terms) -> I
         request_id=terms.request_id,
         trace_parent=terms.trace_parent,
         replay_of=terms.replay_of,
+        callback=terms.callback,
     )

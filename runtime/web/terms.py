@@ -15,12 +15,13 @@ from runtime.invocation import IdempotencyKey
 from runtime.settings import Settings
 from runtime.web import prefer
 from runtime.web.exchange import Request
+from runtime.webhook import InvalidTargetError, Target
 
 # A string of RFC 8941 (section 3.3.3), or its content alone as most clients send it.
 _QUOTED = re.compile(r'"((?:[ !#-\[\]-~]|\\["\\])*)"\s*(?:;.*)?')
 _BARE = re.compile(r"[!#-+\--\[\]-~]+")  # visible ASCII without quote, comma and backslash
 _LONGEST_KEY = 255  # characters
-_HEADERS = frozenset({b"traceparent", b"eyas-delay", b"idempotency-key"})
+_HEADERS = frozenset({b"traceparent", b"eyas-delay", b"eyas-callback", b"idempotency-key"})
 _DELAY = re.compile(r"[0-9]{1,12}(?:\.[0-9]{1,9})?")
 
 
@@ -35,6 +36,7 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
     delay_seconds: float = 0.0
     idempotency_key: str | None = None
     replay_of: str | None = None
+    callback: str | None = None
 
     def idempotency(self, payload: bytes, *, ttl_seconds: int) -> IdempotencyKey | None:
         """Return the key with the digest of what must be the same if it is used again."""
@@ -66,6 +68,7 @@ def terms_of(req: Request, settings: Settings, *, replay_of: str | None = None) 
         delay_seconds=delay_seconds(req.header(b"eyas-delay"), longest=settings.max_delay_seconds),
         idempotency_key=idempotency_key(req.header(b"idempotency-key")),
         replay_of=replay_of,
+        callback=callback_url(req.header(b"eyas-callback"), settings),
     )
 
 
@@ -109,6 +112,22 @@ def delay_seconds(header: str | None, *, longest: int) -> float:
             f"got {text[:40]!r}"
         )
     return float(text)
+
+
+def callback_url(header: str | None, settings: Settings) -> str | None:
+    """Return the URL in an `Eyas-Callback` header, if webhooks may be sent there."""
+    if header is None:
+        return None
+    url = header.strip()
+    if settings.callback_key is None:
+        raise falcon.HTTPBadRequest(
+            description="Eyas-Callback: nothing to sign callbacks with; set EYAS_CALLBACK_SECRET"
+        )
+    try:
+        Target.of(url).check(allowed_hosts=settings.callback_hosts)
+    except InvalidTargetError as error:
+        raise falcon.HTTPBadRequest(description=f"Eyas-Callback: {error}") from None
+    return url
 
 
 def _digest(payload: bytes, *, replay_of: str | None) -> str:

@@ -4,10 +4,12 @@ import os
 import re
 import secrets
 import socket
+from collections.abc import Mapping
 from typing import Any
 
 import celery
 
+from runtime.function import Function
 from runtime.message import QUEUE
 from runtime.registry import Registry
 from runtime.settings import Settings
@@ -17,6 +19,7 @@ from runtime.worker.admission import Admission
 from runtime.worker.attempts import Attempts
 from runtime.worker.audience import CeleryAudience
 from runtime.worker.backend import RecordBackend
+from runtime.worker.callbacks import callback_function
 from runtime.worker.consumer import Consumer
 from runtime.worker.debts import Debts
 from runtime.worker.dispatcher import Dispatcher
@@ -58,7 +61,9 @@ def create_celery(*, registry: Registry, settings: Settings, store: Store, name:
     app.eyas_settings = settings
     app.eyas_worker = _unique(f"{name}@{socket.gethostname()}:{os.getpid()}")
     app.eyas_audience = CeleryAudience()
-    app.eyas_dispatcher = _dispatcher(app, registry)
+    callback = callback_function(settings, store)
+    functions = {**registry, callback.name: callback}
+    app.eyas_dispatcher = _dispatcher(app, functions)
     app.eyas_admission = Admission(
         registry=registry, store=store, settings=settings, take=app.eyas_dispatcher.take
     )
@@ -106,12 +111,12 @@ def create_celery(*, registry: Registry, settings: Settings, store: Store, name:
     app.steps["worker"].add(Executors)
     app.steps["consumer"].update({LeaseRenewal, PoolMending, EventsTogether})
     attempts = Attempts(store=store, settings=settings)
-    for function in registry.values():
+    for function in functions.values():
         app.register_task(FunctionTask(function, worker=app.eyas_worker, attempts=attempts))
     return app
 
 
-def _dispatcher(app: EyasCelery, registry: Registry) -> Dispatcher:
+def _dispatcher(app: EyasCelery, functions: Mapping[str, Function[..., Any]]) -> Dispatcher:
     settings, store = app.eyas_settings, app.eyas_store
 
     def celery_result(
@@ -123,11 +128,11 @@ def _dispatcher(app: EyasCelery, registry: Registry) -> Dispatcher:
         return result
 
     return Dispatcher(
-        lanes=Lanes(functions=registry, settings=settings),
+        lanes=Lanes(functions=functions, settings=settings),
         settings=settings,
         store=store,
         work=Work(
-            functions=registry,
+            functions=functions,
             max_result_bytes=settings.max_result_bytes,
             celery_result=celery_result,
             read_payload=lambda invocation_id: store.insist(records.read_payload(invocation_id)),
@@ -140,7 +145,9 @@ def _dispatcher(app: EyasCelery, registry: Registry) -> Dispatcher:
             audience=app.eyas_audience,
         ),
         # Celery's remote control changes the task's; to none, if it is only told a soft one.
-        timeout_of=lambda name: float(app.tasks[name].time_limit or registry[name].timeout_seconds),
+        timeout_of=lambda name: float(
+            app.tasks[name].time_limit or functions[name].timeout_seconds
+        ),
     )
 
 

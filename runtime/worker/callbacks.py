@@ -1,0 +1,155 @@
+"""Callbacks: telling a URL what became of an invocation.
+
+A callback is an invocation of its own, of the function here, which is queued by the step that ends
+the first one. So it is as durable as any: it is retried, it may become a dead letter, and the logs
+tell of it.
+"""
+
+import dataclasses
+import http.client
+import socket
+import ssl
+import time
+from typing import Any
+
+import msgspec
+
+from runtime import webhook
+from runtime.context import Context
+from runtime.errors import EyasError, PermanentError, Retry
+from runtime.function import Function, function
+from runtime.invocation import Record, rfc3339
+from runtime.settings import Settings
+from runtime.store import Store, records
+from runtime.store.callbacks import FUNCTION, MAX_AGE_SECONDS, RETRIES
+from runtime.webhook import InvalidTargetError, Target
+
+_TIMEOUT_SECONDS = 10.0
+_BACKOFF_SECONDS = 4.0
+_LONGEST_BACKOFF_SECONDS = 3600.0
+_THREADS = 16
+_SUCCESSFUL = range(200, 300)
+_GONE = 410
+_COME_BACK = (429, 503)
+_ANSWER_BYTES = 10_000
+
+
+class CallbackFailedError(EyasError):
+    """The other side did not take a callback."""
+
+
+def callback_function(settings: Settings, store: Store) -> Function[..., Any]:
+    """Return the function that carries out callbacks; its name is none that users can give."""
+
+    @function(
+        name="callback",
+        threads=_THREADS,
+        timeout=3 * _TIMEOUT_SECONDS,
+        retries=RETRIES,
+        backoff=_BACKOFF_SECONDS,
+        backoff_max=_LONGEST_BACKOFF_SECONDS,
+        max_age=MAX_AGE_SECONDS,
+    )
+    def callback(invocation_id: str, url: str, context: Context) -> int:
+        """Send a CloudEvent that says what became of an invocation; return the HTTP status."""
+        if settings.callback_key is None:
+            raise PermanentError("EYAS_CALLBACK_SECRET is not set here: nothing to sign with")
+        record = store.run(records.read(invocation_id, retention=settings.retention))
+        if not isinstance(record, Record):
+            raise PermanentError(f"the record of {invocation_id} is not kept any more")
+        try:
+            target = Target.of(url)
+            addresses = addresses_of(target, settings)
+        except InvalidTargetError as error:
+            raise PermanentError(str(error)) from None
+        body = event_of(record, message_id=context.invocation_id)
+        headers = {
+            "content-type": "application/cloudevents+json; charset=utf-8",
+            "user-agent": "eyas",
+            **webhook.headers(
+                key=settings.callback_key,
+                message_id=context.invocation_id,
+                timestamp=int(time.time()),
+                body=body,
+            ),
+        }
+        status, retry_after = _send(target, addresses, body, headers)
+        if status == _GONE:
+            raise PermanentError("the other side answered 410: it wants no more of these")
+        if status in _COME_BACK and retry_after is not None:
+            raise Retry(f"the other side answered {status}", after=retry_after)
+        if status not in _SUCCESSFUL:
+            raise CallbackFailedError(f"the other side answered {status}")
+        return status
+
+    return dataclasses.replace(callback, name=FUNCTION)
+
+
+def event_of(record: Record, *, message_id: str) -> bytes:
+    """Return the CloudEvent (1.0, JSON format) that tells of an invocation's end."""
+    return msgspec.json.encode(
+        {
+            "specversion": "1.0",
+            "id": message_id,
+            "source": f"/functions/{record.function}",
+            "type": f"dev.eyas.invocation.{record.status}",
+            "subject": record.id,
+            "time": rfc3339(record.finished_at_us),
+            "datacontenttype": "application/json",
+            "data": record.to_json(),
+        }
+    )
+
+
+def addresses_of(target: Target, settings: Settings) -> list[str]:
+    """Look up a host. Raises `InvalidTargetError` if any of its addresses is not allowed."""
+    found = socket.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
+    addresses = list(dict.fromkeys(str(one[4][0]) for one in found))
+    if not target.is_allowed(settings.callback_hosts) and any(map(webhook.is_internal, addresses)):
+        raise webhook.forbidden(target.host)
+    return addresses
+
+
+def _send(
+    target: Target, addresses: list[str], body: bytes, headers: dict[str, str]
+) -> tuple[int, float | None]:
+    """Return the answer's status, and after how many seconds to come back, if it says so.
+
+    The address is one that was looked at: a second look-up might find another. Redirections are
+    not followed.
+    """
+    connection = _connection(target)
+    try:
+        connection.sock = _connected(target, addresses)
+        connection.request("POST", target.path, body, {"host": target.authority, **headers})
+        answer = connection.getresponse()
+        answer.read(_ANSWER_BYTES)
+        after = answer.headers.get("retry-after", "")
+        return answer.status, float(after) if after.isdecimal() else None
+    except (OSError, http.client.HTTPException) as error:
+        raise CallbackFailedError(f"{type(error).__name__}: {error}") from error
+    finally:
+        connection.close()
+
+
+def _connection(target: Target) -> http.client.HTTPConnection:
+    kind = http.client.HTTPSConnection if target.is_secure else http.client.HTTPConnection
+    return kind(target.host, target.port, timeout=_TIMEOUT_SECONDS)
+
+
+def _connected(target: Target, addresses: list[str]) -> socket.socket:
+    failure: OSError = OSError("no address")
+    for address in addresses:
+        try:
+            plain = socket.create_connection((address, target.port), timeout=_TIMEOUT_SECONDS)
+        except OSError as error:
+            failure = error
+            continue
+        if not target.is_secure:
+            return plain
+        try:
+            return ssl.create_default_context().wrap_socket(plain, server_hostname=target.host)
+        except OSError:
+            plain.close()
+            raise
+    raise failure

@@ -1,0 +1,185 @@
+"""Callbacks: a URL is told of an invocation's end, whatever happens on the way."""
+
+import base64
+import hashlib
+import hmac
+import http.server
+import json
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from runtime.testing import Stack
+from tests.asking import record
+from tests.conftest import SAMPLE_FUNCTIONS
+
+SECRET = "a secret of some length"  # noqa: S105
+
+
+@dataclass
+class Receiver:
+    """An HTTP server that keeps what it is sent; `statuses` are its next answers."""
+
+    received: list[tuple[dict[str, str], Any]] = field(default_factory=list)
+    statuses: list[int] = field(default_factory=list)
+    url: str = ""
+
+    def events(self) -> list[Any]:
+        return [body for _, body in self.received]
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    receiver = Receiver()
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            raw = self.rfile.read(int(self.headers["content-length"]))
+            headers = {name.lower(): value for name, value in self.headers.items()}
+            signed = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.".encode() + raw
+            expected = base64.b64encode(hmac.digest(SECRET.encode(), signed, hashlib.sha256))
+            assert headers["webhook-signature"] == f"v1,{expected.decode()}"
+            status = receiver.statuses.pop(0) if receiver.statuses else 204
+            receiver.received.append((headers, json.loads(raw)))
+            self.send_response(status)
+            if status == 429:
+                self.send_header("Retry-After", "1000")
+            if status == 302:
+                self.send_header("Location", receiver.url + "elsewhere")
+            self.end_headers()
+
+        def log_message(self, *_: Any) -> None: ...
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    receiver.url = f"http://127.0.0.1:{server.server_port}/hook?a=b"
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield receiver
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+@pytest.fixture(scope="module")
+def stack() -> Iterator[Stack]:
+    environment = {
+        "EYAS_WORKERS": "1",
+        "EYAS_CALLBACK_SECRET": SECRET,
+        "EYAS_CALLBACK_HOSTS": "127.0.0.1",
+    }
+    with Stack(functions_dir=SAMPLE_FUNCTIONS, environment=environment) as stack:
+        yield stack
+
+
+@pytest.fixture(autouse=True)
+def _anew(stack: Stack) -> None:
+    stack.reset()
+
+
+def invoke(stack: Stack, name: str, payload: Any, url: str) -> str:
+    answer = stack.request(
+        f"/functions/{name}", body=json.dumps(payload).encode(), headers={"Eyas-Callback": url}
+    )
+    assert answer.status == 202, answer.raw
+    return str(answer.body["id"])
+
+
+def until(stack: Stack, is_true: Callable[[], bool]) -> None:
+    stack.wait_for(is_true, "the callback")
+
+
+def test_success_and_failure_are_told(stack: Stack, receiver: Receiver) -> None:
+    done = invoke(stack, "nested", {"a": 1}, receiver.url)
+    failed = invoke(stack, "fail", {}, receiver.url)
+    until(stack, lambda: len(receiver.received) == 2)
+
+    events = {event["subject"]: event for event in receiver.events()}
+    told = events[done]
+    assert told["specversion"] == "1.0"
+    assert told["type"] == "dev.eyas.invocation.succeeded"
+    assert told["source"] == "/functions/nested"
+    assert told["data"] == record(stack, done)
+    assert told["time"] == told["data"]["finished_at"]
+    assert told["id"] == f"{done}.callback.1"
+    assert events[failed]["type"] == "dev.eyas.invocation.failed"
+    assert events[failed]["data"]["error"]["type"] == "OrderError"
+    headers = receiver.received[0][0]
+    assert headers["content-type"].startswith("application/cloudevents+json")
+    # It is an invocation like any other, and has succeeded.
+    assert record(stack, told["id"])["result"] == 204
+    assert record(stack, told["id"])["trigger"] == "callback"
+
+
+def test_cancelling_is_told_whether_it_runs_or_waits(stack: Stack, receiver: Receiver) -> None:
+    running = invoke(stack, "sleep", {"seconds": 30}, receiver.url)
+    stack.wait_for(
+        lambda: stack.request(f"/invocations/{running}").body["status"] == "running", "the attempt"
+    )
+    waiting = invoke(stack, "sleep", {"seconds": 30}, receiver.url)
+    for name in (waiting, running):
+        assert stack.request(f"/invocations/{name}", method="DELETE").status == 202
+    until(stack, lambda: len(receiver.received) == 2)
+    assert {event["subject"] for event in receiver.events()} == {running, waiting}
+    assert {event["type"] for event in receiver.events()} == {"dev.eyas.invocation.cancelled"}
+
+
+def test_a_callback_that_is_not_taken_comes_again(stack: Stack, receiver: Receiver) -> None:
+    receiver.statuses += [500, 429, 302]
+    done = invoke(stack, "nested", {"a": 1}, receiver.url)
+    callback = f"{done}.callback.1"
+    for count in (1, 2, 3):
+        until(stack, lambda count=count: len(receiver.received) == count)  # type: ignore[misc]
+        stack.wait_for(
+            lambda: stack.request(f"/invocations/{callback}").body["status"] == "retrying",
+            "a failure",
+        )
+        stack.advance(4_000)
+    assert record(stack, callback)["attempt"] == 4
+    assert len(receiver.received) == 4
+    assert len({event["id"] for event in receiver.events()}) == 1
+
+
+def test_who_wants_no_more_gets_no_more(stack: Stack, receiver: Receiver) -> None:
+    receiver.statuses += [410]
+    done = invoke(stack, "nested", {"a": 1}, receiver.url)
+    until(stack, lambda: len(receiver.received) == 1)
+    told = record(stack, f"{done}.callback.1")
+    assert (told["status"], told["dead_letter"], told["attempt"]) == ("failed", "Permanent", 1)
+
+
+def test_a_killed_worker_loses_no_callback(stack: Stack, receiver: Receiver) -> None:
+    receiver.statuses += [503]
+    done = invoke(stack, "nested", {"a": 1}, receiver.url)
+    until(stack, lambda: len(receiver.received) == 1)
+    stack.kill("worker")
+    stack.start("worker")
+    stack.wait_for(lambda: (stack.advance(60), len(receiver.received) == 2)[1], "the second one")
+    assert record(stack, f"{done}.callback.1")["status"] == "succeeded"
+
+
+def test_all_of_a_batch_are_told_of(stack: Stack, receiver: Receiver) -> None:
+    answer = stack.request(
+        "/functions/nested/batch", body=b"[1, 2, 3]", headers={"Eyas-Callback": receiver.url}
+    )
+    until(stack, lambda: len(receiver.received) == 3)
+    assert {event["subject"] for event in receiver.events()} == set(answer.body["ids"])
+
+
+@pytest.mark.parametrize(
+    "url", ["http://10.0.0.1/", "http://localhost:1/", "http://169.254.169.254/latest", "x", ""]
+)
+def test_internal_addresses_are_refused(stack: Stack, url: str) -> None:
+    answer = stack.request("/functions/nested", body=b"1", headers={"Eyas-Callback": url})
+    assert answer.status == 400
+    assert "Eyas-Callback" in answer.body["detail"]
+    assert stack.request("/functions/nested").body["counts"]["accepted"] == 0
+
+
+def test_without_a_secret_there_are_none(web_stack: Stack) -> None:
+    headers = {"Eyas-Callback": "http://example.com/"}
+    answer = web_stack.request("/functions/echo", body=b"1", headers=headers)
+    assert answer.status == 400
+    assert "EYAS_CALLBACK_SECRET" in answer.body["detail"]
