@@ -17,7 +17,7 @@ R = TypeVar("R")
 DEFAULT_TIMEOUT_SECONDS = 300.0
 ErrorTypes = type[BaseException] | tuple[type[BaseException], ...]
 _TRIGGERS = ("http", "celery")
-_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
+_NAME = re.compile(r"(?!eyas\.|celery\.)[A-Za-z][A-Za-z0-9_.-]{0,63}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -156,7 +156,7 @@ def _name_of(handler: Any, name: str | None) -> str:
     if not _NAME.fullmatch(chosen):
         raise DefinitionError(
             f"{chosen!r} cannot be a function's name: expected a letter, then up to 63 letters, "
-            "digits, underscores or hyphens"
+            "digits, dots, underscores or hyphens, and not beginning with eyas. or celery."
         )
     if inspect.isgeneratorfunction(handler) or inspect.isasyncgenfunction(handler):
         raise DefinitionError(f"function {chosen!r} yields: a handler returns one JSON value")

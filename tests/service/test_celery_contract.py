@@ -304,3 +304,21 @@ def test_a_task_that_came_before_its_function_runs_when_it_is_redriven(tmp_path:
         record = stack.request(path, headers={"Prefer": "wait=30"}).body
         assert (record["status"], record["result"]) == ("succeeded", 4)
         app.close()
+
+
+def test_a_function_can_have_the_name_that_producers_send(tmp_path: Path) -> None:
+    folder = tmp_path / "moved"
+    folder.mkdir()
+    (folder / "tasks.py").write_text(
+        "from runtime import function\n\n\n"
+        '@function(name="shop.tasks.total")\n'
+        "def total(prices: list[int]) -> int:\n    return sum(prices)\n"
+    )
+    with Stack(functions_dir=folder) as stack:
+        app = celery.Celery(broker=stack.redis_url, backend=stack.redis_url, set_as_current=False)
+        result = app.send_task("shop.tasks.total", args=[[1, 2, 3]])
+        assert result.get(timeout=30) == 6
+        assert stack.invoke("shop.tasks.total", {"prices": [4]}) == 4
+        app.close()
+        app.backend.result_consumer.stop()
+        assert stack.request("/functions/shop.tasks.total").body["counts"]["succeeded"] == 2

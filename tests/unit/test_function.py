@@ -24,7 +24,9 @@ def test_options_are_taken_by_name() -> None:
     assert (add.name, add.timeout_seconds, add.is_async) == ("add-up", 1.5, True)
 
 
-@pytest.mark.parametrize("name", ["", "1a", "a b", "a/b", "é", "x" * 65, "_a"])
+@pytest.mark.parametrize(
+    "name", ["", "1a", "a b", "a/b", "é", "x" * 65, "_a", ".a", "eyas.a", "celery.group"]
+)
 def test_names_that_no_route_could_have_are_refused(name: str) -> None:
     with pytest.raises(DefinitionError, match="cannot be a function's name"):
 
