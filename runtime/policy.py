@@ -3,6 +3,9 @@
 import enum
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Self
+
+import msgspec
 
 from runtime.errors import PermanentError, Retry, SoftTimeoutError
 
@@ -29,6 +32,8 @@ class RetryPolicy:
     `backoff_max_seconds` ("full jitter":
     https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/). `max_age_seconds`
     counts from when the invocation was accepted; no attempt starts later.
+
+    With `pauses_seconds`, the n-th pause is the n-th of them, and later ones are like the last.
     """
 
     retries: int = 0
@@ -36,6 +41,39 @@ class RetryPolicy:
     backoff_max_seconds: float = DEFAULT_BACKOFF_MAX_SECONDS
     retry_on: tuple[type[BaseException], ...] = (Exception,)
     max_age_seconds: float | None = None
+    pauses_seconds: tuple[float, ...] = ()
+
+    def encode(self) -> bytes:
+        """Return it as JSON text, without `retry_on`, which is any exception when it is read."""
+        return msgspec.json.encode(
+            _Written(
+                retries=self.retries,
+                backoff=self.backoff_seconds,
+                backoff_max=self.backoff_max_seconds,
+                max_age=self.max_age_seconds,
+                pauses=self.pauses_seconds,
+            )
+        )
+
+    @classmethod
+    def decode(cls, text: bytes) -> Self:
+        """Read what `encode` has written."""
+        written = msgspec.json.decode(text, type=_Written)
+        return cls(
+            retries=written.retries,
+            backoff_seconds=written.backoff,
+            backoff_max_seconds=written.backoff_max,
+            max_age_seconds=written.max_age,
+            pauses_seconds=written.pauses,
+        )
+
+
+class _Written(msgspec.Struct, frozen=True, kw_only=True):
+    retries: int
+    backoff: float
+    backoff_max: float
+    max_age: float | None
+    pauses: tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +115,8 @@ def decide(
 
 
 def _backoff(policy: RetryPolicy, failures: int, random: Callable[[], float]) -> float:
+    if policy.pauses_seconds:
+        return policy.pauses_seconds[min(failures, len(policy.pauses_seconds)) - 1]
     doublings = min(failures - 1, 64)
     longest = min(policy.backoff_max_seconds, policy.backoff_seconds * 2.0**doublings)
     return random() * longest

@@ -34,8 +34,8 @@ local function look_at(tag, message)
   end
   local found = redis.call('HMGET', record_of(id), 'status', 'payload', 'attempt', 'accepted_at',
     'failures', 'request_id', 'claim', 'due_at', 'cancel_requested', 'expires_at', 'parked',
-    'crashes')
-  if was_delivered or found[1] ~= 'queued' or found[7] or found[8] or found[9] or found[11]
+    'crashes', 'policy')
+  if was_delivered or found[1] ~= 'queued' or found[7] or found[8] or found[9] or found[11] or found[13]
     or found[10] and tonumber(found[10]) < now or is_limited(name) then
     return {tag, '', id, name, tonumber(found[12] or 0)}
   end

@@ -45,7 +45,7 @@ class Ticket(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     If it is `fresh`, the invocation may run, and has not been tried since it was accepted or
     redriven. Otherwise `start` tells whether it may, and of the fields after it only `crashes` is
-    known: how often the process that ran it died.
+    known: how often the process that ran it died. One with a `policy` of its own is never fresh.
     `claimed_at_us` is by the broker's clock. An empty payload is too large to be passed around: it
     is in the record.
     """
@@ -59,6 +59,7 @@ class Ticket(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     attempts: int = 0
     accepted_at_us: int = 0
     failures: int = 0
+    policy: bytes = b""
     request_id: str | None = None
     crashes: int = 0
 

@@ -60,7 +60,10 @@ class Cancelling(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Started:
-    """The answer to `start`. Only with the verdict `run` is the attempt started."""
+    """The answer to `start`. Only with the verdict `run` is the attempt started.
+
+    `policy` is the invocation's own, as `RetryPolicy.encode` has written it, or empty.
+    """
 
     verdict: Verdict
     attempt: int
@@ -68,6 +71,7 @@ class Started:
     accepted_at_us: int
     started_at_us: int
     failures: int
+    policy: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +104,7 @@ def start(
             accepted_at_us=reply[3],
             started_at_us=reply[4],
             failures=reply[5],
+            policy=reply[6],
         ),
     )
 

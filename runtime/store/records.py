@@ -17,10 +17,14 @@ _DAY_SECONDS = 86_400
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """How often an invocation has failed so far, and how long ago it was accepted."""
+    """How often an invocation has failed so far, and how long ago it was accepted.
+
+    `policy` is its own, as `RetryPolicy.encode` has written it, or empty.
+    """
 
     failures: int
     age_us: int
+    policy: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,5 +115,5 @@ def read_run(invocation_id: str) -> Step[Run]:
     return Step(
         script=script("run"),
         keys=(keys.invocation(invocation_id),),
-        parse=lambda reply: Run(failures=reply[0], age_us=reply[1]),
+        parse=lambda reply: Run(failures=reply[0], age_us=reply[1], policy=reply[2]),
     )

@@ -53,6 +53,7 @@ class Attempts:
             TimeoutError(),
             failures=run.failures + 1,
             age_seconds=run.age_us / 1_000_000,
+            policy=run.policy,
         )
 
     def retry(

@@ -287,6 +287,7 @@ class Dispatcher:
             age_seconds=max(0, ticket.claimed_at_us - ticket.accepted_at_us) / 1_000_000,
             timeout_seconds=timeout_seconds,
             request_id=ticket.request_id,
+            policy=ticket.policy,
         )
         if not executor.hand(job, attempt):
             # Its socket is full of what is small but much; what it answers makes room.
@@ -449,4 +450,5 @@ def _with(ticket: Ticket, started: Started) -> Ticket:
         attempts=started.attempt,
         accepted_at_us=started.accepted_at_us,
         failures=started.failures,
+        policy=started.policy,
     )

@@ -8,7 +8,7 @@ from runtime.attempt import InvalidResultError
 from runtime.errors import InvalidPayloadError, PermanentError
 from runtime.function import Function
 from runtime.outcome import FunctionError, traceback_text
-from runtime.policy import GiveUp, TryAgain, decide
+from runtime.policy import GiveUp, RetryPolicy, TryAgain, decide
 from runtime.worker.names import PoisonError, name_of
 
 # Running it again would end the same way.
@@ -38,12 +38,20 @@ def describe(error: BaseException) -> Failure:
 
 
 def judge(
-    function: Function[..., Any], error: BaseException, *, failures: int, age_seconds: float
+    function: Function[..., Any],
+    error: BaseException,
+    *,
+    failures: int,
+    age_seconds: float,
+    policy: bytes = b"",
 ) -> TryAgain | GiveUp:
-    """Decide what becomes of an invocation; `failures` includes this one."""
+    """Decide what becomes of an invocation; `failures` includes this one.
+
+    It has a `policy` of its own, or the function's.
+    """
     judged = PermanentError(str(error)) if isinstance(error, _PERMANENT) else error
     return decide(
-        function.retry_policy,
+        RetryPolicy.decode(policy) if policy else function.retry_policy,
         error=judged,
         failures=failures,
         age_seconds=age_seconds,

@@ -130,6 +130,7 @@ class Settling:
             TimeoutError(),
             failures=attempt.ticket.failures + 1,
             age_seconds=age_us / 1_000_000 + now - attempt.began_at,
+            policy=attempt.ticket.policy,
         )
         is_retried = isinstance(decision, TryAgain)
         outcome = Outcome(

@@ -184,6 +184,7 @@ class FunctionTask(celery.Task):  # type: ignore[misc]
             error,
             failures=started.failures + 1,
             age_seconds=(now_us - started.accepted_at_us) / 1_000_000,
+            policy=started.policy,
         )
         if isinstance(decision, GiveUp):
             request.dead_letter = decision.reason

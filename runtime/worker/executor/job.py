@@ -25,7 +25,8 @@ class Job(msgspec.Struct, frozen=True, array_like=True, tag=0, kw_only=True, gc=
 
     A `payload` of None is too large to be passed around: the executor reads it from the record.
     `failures` counts the attempts before that ended in a function error; `age_seconds` is since the
-    invocation was accepted; `timeout_seconds` is for the handler to know.
+    invocation was accepted; `timeout_seconds` is for the handler to know. `policy` is the
+    invocation's own, or empty.
     """
 
     number: int
@@ -37,6 +38,7 @@ class Job(msgspec.Struct, frozen=True, array_like=True, tag=0, kw_only=True, gc=
     age_seconds: float
     timeout_seconds: float
     request_id: str | None
+    policy: bytes = b""
 
 
 class Stop(msgspec.Struct, frozen=True, array_like=True, tag=1):

@@ -49,6 +49,7 @@ class Work:
             error,
             failures=job.failures + 1,
             age_seconds=job.age_seconds + run_seconds,
+            policy=job.policy,
         )
         is_final = isinstance(decision, GiveUp)
         return Outcome(
