@@ -79,6 +79,47 @@ class InvalidBatchError(InvalidPayloadError):
         self.index = index
 
 
+class InvalidEventError(InvalidPayloadError):
+    """An event's data does not fit a function that is to be given it; pointers are into the event.
+
+    `index` is the event's in its batch, and begins the pointers; None outside of batches.
+    """
+
+    def __init__(
+        self,
+        function: str,
+        problems: Sequence[PayloadProblem],
+        *,
+        event_id: str,
+        index: int | None = None,
+    ) -> None:
+        super().__init__(function, problems)
+        self.args = (f"event {event_id!r}: {self}",)
+        self.event_id = event_id
+        self.index = index
+
+
+class MalformedEventError(InvocationError):
+    """What was sent is no CloudEvent; `index` is its place in a batch."""
+
+    def __init__(self, reason: str, *, index: int | None = None) -> None:
+        which = "" if index is None else f"event {index} of the batch: "
+        super().__init__(which + reason)
+        self.reason = reason
+        self.index = index
+
+
+class UnknownEventFormatError(InvocationError):
+    """A CloudEvent in an event format that is not read here."""
+
+    def __init__(self, media_type: str) -> None:
+        super().__init__(
+            f"the event format {media_type!r} is not read here: send application/cloudevents+json, "
+            "application/cloudevents-batch+json, or the binary mode"
+        )
+        self.media_type = media_type
+
+
 class PayloadTooLargeError(InvocationError):
     """The payload, or that with an `index` in a batch, has more bytes than its limit."""
 
