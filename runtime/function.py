@@ -36,6 +36,7 @@ class Function(Generic[P, R]):
     payload: PayloadType
     result_schema: dict[str, Any]
     is_async: bool
+    on: tuple[str, ...] = ()
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         return self.handler(*args, **kwargs)
@@ -46,7 +47,8 @@ class Function(Generic[P, R]):
         return {
             "name": self.name,
             "description": self.description,
-            "triggers": _TRIGGERS,
+            "triggers": (*_TRIGGERS, "event") if self.on else _TRIGGERS,
+            "on": self.on,
             "timeout": self.timeout_seconds,
             "soft_timeout": self.soft_timeout_seconds,
             "retries": policy.retries,
@@ -57,6 +59,13 @@ class Function(Generic[P, R]):
             "threads": self.threads,
             "module": self.module,
         }
+
+    def is_subscribed_to(self, event_type: str) -> bool:
+        """Tell whether events of this type are for this function; a `*` ends a prefix."""
+        return any(
+            event_type.startswith(one[:-1]) if one.endswith("*") else event_type == one
+            for one in self.on
+        )
 
     def schemas(self) -> dict[str, Any]:
         """Return the JSON Schemas (draft 2020-12) of payload and result."""
@@ -78,6 +87,7 @@ def function(
     max_age: float | None = None,
     concurrency: int | None = None,
     threads: int | None = None,
+    on: str | tuple[str, ...] = (),
 ) -> Callable[[Callable[P, R]], Function[P, R]]: ...
 def function(
     handler: Callable[P, R] | None = None,
@@ -93,6 +103,7 @@ def function(
     max_age: float | None = None,
     concurrency: int | None = None,
     threads: int | None = None,
+    on: str | tuple[str, ...] = (),
 ) -> Function[P, R] | Callable[[Callable[P, R]], Function[P, R]]:
     """Mark a callable as a function: `@function` or `@function(timeout=30, retries=2)`.
 
@@ -106,6 +117,7 @@ def function(
     - `concurrency`: how many attempts run at the same time, over all workers.
     - `threads`: how many a worker runs at the same time in threads of one process, instead of one
       in each of its processes: for handlers that mostly wait. `async def` handlers need none.
+    - `on`: types of CloudEvents that it is invoked for; one that ends with `*` is a prefix.
 
     Raises `DefinitionError` if the name, the options or the signature cannot work.
     """
@@ -144,6 +156,7 @@ def function(
             payload=PayloadType.of(chosen, handler),
             result_schema=schema_of(typing.get_type_hints(handler).get("return", Any)),
             is_async=inspect.iscoroutinefunction(handler),
+            on=_event_types(chosen, on),
         )
 
     return mark if handler is None else mark(handler)
@@ -224,3 +237,16 @@ def _error_types(chosen: str, retry_on: Any) -> tuple[type[BaseException], ...]:
             "of such"
         )
     return types
+
+
+def _event_types(chosen: str, on: Any) -> tuple[str, ...]:
+    types = on if isinstance(on, tuple) else (on,)
+    for one in types:
+        # Whoever writes another pattern means something that would silently never happen.
+        if not isinstance(one, str) or not one or "*" in one[:-1]:
+            raise DefinitionError(
+                f"function {chosen!r}: on={on!r}, expected the type of an event, such as "
+                "'com.example.created', or the beginning of types, such as 'com.example.*', or a "
+                "tuple of such"
+            )
+    return tuple(dict.fromkeys(types))

@@ -85,6 +85,10 @@ class Registry(Mapping[str, Function[..., Any]]):
         except KeyError:
             raise UnknownFunctionError(name, tuple(self.functions)) from None
 
+    def subscribers(self, event_type: str) -> list[Function[..., Any]]:
+        """Return the functions that are subscribed to events of this type, in order."""
+        return [one for one in self.functions.values() if one.is_subscribed_to(event_type)]
+
     def __getitem__(self, name: str) -> Function[..., Any]:
         return self.functions[name]
 

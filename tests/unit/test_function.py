@@ -151,3 +151,52 @@ def test_a_generator_is_no_handler() -> None:
 def test_what_cannot_be_called_is_no_handler() -> None:
     with pytest.raises(DefinitionError, match="takes a callable"):
         function(3)  # type: ignore[call-overload]
+
+
+@pytest.mark.parametrize(
+    ("on", "expected"),
+    [
+        ((), ()),
+        ("com.example.created", ("com.example.created",)),
+        ("com.example.*", ("com.example.*",)),
+        ("*", ("*",)),
+        (("a", "b.*", "a"), ("a", "b.*")),
+    ],
+)
+def test_a_function_is_subscribed_to_types_of_events(on: Any, expected: Any) -> None:
+    @function(on=on)
+    def handler(event: Any) -> None: ...
+
+    assert handler.on == handler.to_json()["on"] == expected
+    assert ("event" in handler.to_json()["triggers"]) is bool(expected)
+
+
+@pytest.mark.parametrize(
+    "on", ["", ("a", ""), ["a"], 3, None, "a.*.b", "**", "*.created", (("a",),)]
+)
+def test_what_is_no_type_of_events_is_named(on: Any) -> None:
+    with pytest.raises(DefinitionError, match=r"^function 'handler': on=.*, expected the type"):
+
+        @function(on=on)
+        def handler(event: Any) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("on", "event_type", "expected"),
+    [
+        ((), "a", False),
+        ("a", "a", True),
+        ("a", "A", False),
+        ("a", "ab", False),
+        ("a*", "ab", True),
+        ("a*", "a", True),
+        ("a.*", "a", False),
+        ("*", "anything", True),
+        (("x", "a.*"), "a.b.c", True),
+    ],
+)
+def test_a_star_ends_the_beginning_of_types(on: Any, event_type: str, expected: bool) -> None:
+    @function(on=on)
+    def handler(event: Any) -> None: ...
+
+    assert handler.is_subscribed_to(event_type) is expected
