@@ -322,7 +322,7 @@ FIELDS = (
         parse=_positive,
         default="86400",
         expected="a whole number of seconds from 1",
-        meaning="how long an `Idempotency-Key` is remembered",
+        meaning="how long an `Idempotency-Key` is remembered, and the source and id of an event",
     ),
     Field(
         name="max_delay_seconds",

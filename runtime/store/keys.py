@@ -29,7 +29,8 @@ r"""Every key that a stack uses in the broker.
 |                                   | hash   |                                                    |
 | `eyas:dead`, `eyas:dead:{function}`| zset  | id -> when it became a dead letter                 |
 | `eyas:seen:{day}`                 | set    | ids that existed, until that day (since the epoch) |
-| `eyas:idempotency:{function}:{key}`| string| digest of the payload, blank, id                   |
+| `eyas:idempotency:{function}:{key}`| string| digest of the payload, blank, id; an event's key is |
+|                                   |        | made of its source and id, and not in ASCII        |
 | `eyas:revoked:{id}`               | string | cancelled by a Celery program before it was claimed|
 | `eyas:clock`                      | string | microseconds that the clock of invocations is ahead|
 |                                   |        | of the broker's, at which time of that, and how    |

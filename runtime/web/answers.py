@@ -5,13 +5,16 @@ from typing import Any, NamedTuple
 import falcon.asgi
 import msgspec
 
-from runtime.errors import PayloadTooLargeError
+from runtime.cloudevents import CloudEvent, Mode
+from runtime.errors import InvalidPayloadError, MalformedJSONError, PayloadTooLargeError
 from runtime.function import Function
 from runtime.invocation import Record, Status
 from runtime.web import problems
+from runtime.web.events import misfit, mode_of, payload_of, read_event, terms_for
 from runtime.web.exchange import Request, note, payload_at_hand, read_payload, reply
-from runtime.web.invoking import Invoker
-from runtime.web.terms import patience_of, terms_of
+from runtime.web.invoking import Acceptance, Invoker
+from runtime.web.subscriptions import invoke_for_batch, refuse_idempotency_key
+from runtime.web.terms import Patience, Terms, patience_of, terms_of
 
 
 class _Outcome(NamedTuple):
@@ -38,7 +41,8 @@ async def invoke(
 ) -> None:
     """Invoke a function as the request says, and answer with the id or, if waited for, the outcome.
 
-    An empty body is the payload of the record to be replayed, if there is one.
+    The body is the payload, unless the request carries CloudEvents. An empty body is the payload
+    of the record to be replayed, if there is one.
     """
     terms = terms_of(req, invoker.settings, replay_of=replayed.id if replayed else None)
     patience = patience_of(req, invoker.settings)
@@ -47,14 +51,56 @@ async def invoke(
         if patience is None
         else invoker.settings.max_waited_payload_bytes
     )
-    payload = payload_at_hand(req, limit_bytes=limit_bytes)
+    payload = None if terms.has_event else payload_at_hand(req, limit_bytes=limit_bytes)
     if payload is None:
+        mode = mode_of(req) if replayed is None else None
+        if mode is Mode.BATCHED:
+            await invoke_for_batch(req, resp, function, invoker=invoker)
+            return
+        if mode is not None:
+            refuse_idempotency_key(terms)
+            event = await read_event(req, mode, limit_bytes=limit_bytes)
+            await _invoke_for(
+                event, req, resp, function, terms=terms, patience=patience, invoker=invoker
+            )
+            return
         payload = await read_payload(req, limit_bytes=limit_bytes)
     if replayed is not None and not payload:
         payload = replayed.payload
         if len(payload) > limit_bytes:
             raise PayloadTooLargeError(limit_bytes)
     acceptance = await invoker.accept(function, payload, terms=terms, patience=patience)
+    _answer(req, resp, function, acceptance, terms=terms, patience=patience)
+
+
+async def _invoke_for(
+    event: CloudEvent,
+    req: Request,
+    resp: falcon.asgi.Response,
+    function: Function[..., Any],
+    *,
+    terms: Terms,
+    patience: Patience | None,
+    invoker: Invoker,
+) -> None:
+    terms = terms_for(event, terms)
+    payload = payload_of(event, function)
+    try:
+        acceptance = await invoker.accept(function, payload, terms=terms, patience=patience)
+    except (InvalidPayloadError, MalformedJSONError) as error:
+        raise misfit(error, event, function) from None
+    _answer(req, resp, function, acceptance, terms=terms, patience=patience)
+
+
+def _answer(
+    req: Request,
+    resp: falcon.asgi.Response,
+    function: Function[..., Any],
+    acceptance: Acceptance,
+    *,
+    terms: Terms,
+    patience: Patience | None,
+) -> None:
     note(req, function=function.name, invocation_id=acceptance.id)
     if acceptance.is_replayed:
         resp.set_header("Idempotent-Replayed", "true")

@@ -14,6 +14,7 @@ from runtime.web.functions import FunctionList, FunctionResource, UnknownFunctio
 from runtime.web.invocations import InvocationResource, Replay
 from runtime.web.invoking import Invoker
 from runtime.web.middleware import Connections, Edge
+from runtime.web.subscriptions import Events
 
 App = falcon.asgi.App[Request, falcon.asgi.Response]
 
@@ -47,6 +48,7 @@ def create_app(
         resource = FunctionResource(function=function, invoker=invoker, store=store)
         app.add_route(f"/functions/{function.name}", resource)
         app.add_route(f"/functions/{function.name}/batch", resource, suffix="batch")
+    app.add_route("/events", Events(registry=registry, invoker=invoker))
     app.add_route("/invocations/{invocation_id}", InvocationResource(invoker=invoker))
     app.add_route("/invocations/{invocation_id}/replay", Replay(registry=registry, invoker=invoker))
     letters = dead_letters.DeadLetters(store=store, registry=registry, settings=settings)

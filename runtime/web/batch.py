@@ -8,6 +8,7 @@ import falcon.asgi
 import msgspec
 
 from runtime import json_text
+from runtime.cloudevents import Mode
 from runtime.errors import (
     BatchTooLargeError,
     InvalidBatchError,
@@ -18,8 +19,10 @@ from runtime.errors import (
 )
 from runtime.function import Function
 from runtime.settings import Settings
+from runtime.web.events import mode_of
 from runtime.web.exchange import Request, media_type_of, read_body, read_payload, reply
 from runtime.web.invoking import Invoker
+from runtime.web.subscriptions import invoke_for_batch
 from runtime.web.terms import terms_of
 
 _NDJSON = frozenset({"application/x-ndjson", "application/ndjson", "application/jsonl"})
@@ -31,6 +34,9 @@ async def invoke_batch(
     req: Request, resp: falcon.asgi.Response, function: Function[..., Any], *, invoker: Invoker
 ) -> None:
     """Invoke a function once for each payload of the body, and answer with the ids in its order."""
+    if mode_of(req) is Mode.BATCHED:
+        await invoke_for_batch(req, resp, function, invoker=invoker)
+        return
     terms = terms_of(req, invoker.settings)
     if terms.idempotency_key is not None:
         raise falcon.HTTPBadRequest(

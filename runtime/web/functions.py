@@ -8,6 +8,7 @@ import falcon.asgi
 from runtime.function import Function
 from runtime.registry import Registry
 from runtime.store import AsyncStore, records
+from runtime.web import handshake
 from runtime.web.answers import invoke
 from runtime.web.batch import invoke_batch
 from runtime.web.exchange import Request, reply
@@ -42,6 +43,9 @@ class FunctionResource:
     async def on_get(self, _req: Request, resp: falcon.asgi.Response) -> None:
         counts = await self.store.run(records.read_counts(self.function.name))
         reply(resp, 200, self.function.to_json() | self.function.schemas() | {"counts": counts})
+
+    async def on_options(self, req: Request, resp: falcon.asgi.Response) -> None:
+        handshake.answer_options(req, resp, methods="GET, POST")
 
     async def on_post(self, req: Request, resp: falcon.asgi.Response) -> None:
         await invoke(req, resp, self.function, invoker=self.invoker)

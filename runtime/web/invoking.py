@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,6 +30,9 @@ from runtime.store.watcher import Watch
 from runtime.web.terms import Patience, Terms
 
 _READ_AGAIN_SECONDS = 0.2
+# Offered at a time by one request: as much as one step takes, so that others get their turn.
+_MOST_OFFERS = 256
+_MOST_OFFER_BYTES = 4_000_000
 _SHORT_WAIT_SECONDS = 0.05
 
 
@@ -48,6 +51,14 @@ class Acceptance(msgspec.Struct, frozen=True, kw_only=True):
     def status(self) -> Status:
         """Where the invocation stood when it was asked for."""
         return self.record.status if self.is_replayed and self.record else Status.QUEUED
+
+
+class Asked(msgspec.Struct, frozen=True, kw_only=True):
+    """One of several invocations that a request asks for; the payload is checked."""
+
+    function: Function[..., Any]
+    payload: bytes
+    terms: Terms
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,6 +115,45 @@ class Invoker:
         accepted = await self.commits.offer(self._offer(function, invocations, terms))
         self._raise_refusal(accepted, terms, count=len(invocations))
         return [invocation.id for invocation in invocations]
+
+    async def accept_each(self, asked: Iterable[Asked]) -> list[Acceptance]:
+        """Enqueue invocations each for itself, in as few exchanges as possible.
+
+        Raises `ThrottledError`, `BrokerUnavailableError`: some of them may be enqueued. Those that
+        have a key are not enqueued again if all of them are asked for again.
+        """
+        found: list[Acceptance] = []
+        waiting: list[tuple[Asked, Offer]] = []
+        size_bytes = 0
+        for each in asked:
+            offer = self._offer(
+                each.function,
+                [_invocation(each.function, each.payload, each.terms)],
+                each.terms,
+            )
+            is_full = len(waiting) == _MOST_OFFERS
+            if waiting and (is_full or size_bytes + offer.size_bytes > _MOST_OFFER_BYTES):
+                found += await self._accept_together(waiting)
+                waiting, size_bytes = [], 0
+            waiting.append((each, offer))
+            size_bytes += offer.size_bytes
+        return found + await self._accept_together(waiting)
+
+    async def _accept_together(self, waiting: Sequence[tuple[Asked, Offer]]) -> list[Acceptance]:
+        answers: list[asyncio.Future[Accepted]] = []
+        try:
+            for _, offer in waiting:
+                answers.append(self.commits.offer(offer))
+        finally:  # if one is refused, those before it are not
+            outcomes = await asyncio.gather(*answers, return_exceptions=True)
+        found = []
+        for (asked, _), outcome in zip(waiting, outcomes, strict=True):
+            if isinstance(outcome, BaseException):
+                raise outcome
+            self._raise_refusal(outcome, asked.terms)
+            is_replayed = outcome.outcome is Accepting.REPLAYED
+            found.append(Acceptance(id=outcome.id, is_replayed=is_replayed))
+        return found
 
     async def read(self, invocation_id: str, *, patience: Patience | None = None) -> Record:
         """Return a record, waiting for a terminal status while there is patience.
@@ -221,7 +271,7 @@ def _invocation(function: Function[..., Any], payload: bytes, terms: Terms) -> I
         id=new_id(),
         function=function.name,
         payload=payload or b"{}",
-        trigger="http",
+        trigger=terms.trigger,
         timeout_seconds=function.timeout_seconds,
         retries=function.retry_policy.retries,
         max_age_seconds=function.retry_policy.max_age_seconds,

@@ -15,11 +15,14 @@ from runtime.errors import (
     EyasError,
     IdempotencyConflictError,
     InvalidBatchError,
+    InvalidEventError,
     InvalidPayloadError,
+    MalformedEventError,
     MalformedJSONError,
     PayloadTooLargeError,
     ThrottledError,
     UnknownDeadLetterError,
+    UnknownEventFormatError,
     UnknownFunctionError,
     UnknownInvocationError,
 )
@@ -36,6 +39,7 @@ class _Problem(NamedTuple):
 
 
 _PROBLEMS: dict[type[EyasError], _Problem] = {
+    MalformedEventError: _Problem(400, "malformed-event", "Not a CloudEvent"),
     MalformedJSONError: _Problem(400, "malformed-json", "The payload is not JSON"),
     UnknownFunctionError: _Problem(404, "unknown-function", "Unknown function"),
     UnknownInvocationError: _Problem(404, "unknown-invocation", "Unknown invocation"),
@@ -44,6 +48,8 @@ _PROBLEMS: dict[type[EyasError], _Problem] = {
     ExpiredInvocationError: _Problem(410, "expired-invocation", "The record is not kept any more"),
     PayloadTooLargeError: _Problem(413, "payload-too-large", "The payload is too large"),
     BatchTooLargeError: _Problem(413, "batch-too-large", "The batch has too many payloads"),
+    UnknownEventFormatError: _Problem(415, "unknown-event-format", "Unknown event format"),
+    InvalidEventError: _Problem(422, "invalid-payload", "The event does not fit the function"),
     InvalidBatchError: _Problem(422, "invalid-payload", "A payload does not fit the function"),
     InvalidPayloadError: _Problem(422, "invalid-payload", "The payload does not fit the function"),
     IdempotencyConflictError: _Problem(
@@ -112,12 +118,24 @@ def _members(error: EyasError) -> dict[str, Any]:
             return {"line": error.line, "column": error.column}
         case InvalidPayloadError():
             errors = [{"pointer": p.pointer, "detail": p.detail} for p in error.problems]
-            index = {"index": error.index} if isinstance(error, InvalidBatchError) else {}
-            return {"errors": errors, **index}
+            return {"errors": errors, **_place(error)}
+        case MalformedEventError():
+            return {} if error.index is None else {"index": error.index}
         case BatchTooLargeError():
             return {"limit": error.limit}
         case PayloadTooLargeError():
             return {"limit_bytes": error.limit_bytes}
+        case _:
+            return {}
+
+
+def _place(error: InvalidPayloadError) -> dict[str, Any]:
+    match error:
+        case InvalidBatchError():
+            return {"index": error.index}
+        case InvalidEventError():
+            index = {} if error.index is None else {"index": error.index}
+            return {"event_id": error.event_id, "function": error.function, **index}
         case _:
             return {}
 

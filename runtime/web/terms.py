@@ -11,24 +11,32 @@ import falcon
 import msgspec
 
 from runtime import json_text
+from runtime.cloudevents import SPECVERSION_HEADER
 from runtime.invocation import IdempotencyKey
 from runtime.settings import Settings
 from runtime.web import prefer
 from runtime.web.exchange import Request
 from runtime.webhook import InvalidTargetError, Target
 
+EVENT_HEADERS = frozenset({SPECVERSION_HEADER})
+"""What tells an event in binary mode from a payload."""
+
 # A string of RFC 8941 (section 3.3.3), or its content alone as most clients send it.
 _QUOTED = re.compile(r'"((?:[ !#-\[\]-~]|\\["\\])*)"\s*(?:;.*)?')
 _BARE = re.compile(r"[!#-+\--\[\]-~]+")  # visible ASCII without quote, comma and backslash
 _LONGEST_KEY = 255  # characters
-_HEADERS = frozenset({b"traceparent", b"eyas-delay", b"eyas-callback", b"idempotency-key"})
+_HEADERS = frozenset(
+    {b"traceparent", b"eyas-delay", b"eyas-callback", b"idempotency-key", SPECVERSION_HEADER}
+)
 _DELAY = re.compile(r"[0-9]{1,12}(?:\.[0-9]{1,9})?")
 
 
 class Terms(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that a request says about an invocation besides function and payload.
 
-    `replay_of` is the id of the invocation that this one repeats.
+    `replay_of` is the id of the invocation that this one repeats. With `has_event`, there is the
+    header that a CloudEvent in binary mode has. `digest` is of what must be the same if the key is
+    used again; None for that of the payload.
     """
 
     request_id: str
@@ -37,6 +45,9 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
     idempotency_key: str | None = None
     replay_of: str | None = None
     callback: str | None = None
+    has_event: bool = False
+    trigger: str = "http"
+    digest: str | None = None
 
     def idempotency(self, payload: bytes, *, ttl_seconds: int) -> IdempotencyKey | None:
         """Return the key with the digest of what must be the same if it is used again."""
@@ -44,7 +55,7 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
             return None
         return IdempotencyKey(
             key=self.idempotency_key,
-            digest=_digest(payload, replay_of=self.replay_of),
+            digest=self.digest or _digest(payload, replay_of=self.replay_of),
             ttl_seconds=ttl_seconds,
         )
 
@@ -69,6 +80,7 @@ def terms_of(req: Request, settings: Settings, *, replay_of: str | None = None) 
         idempotency_key=idempotency_key(req.header(b"idempotency-key")),
         replay_of=replay_of,
         callback=callback_url(req.header(b"eyas-callback"), settings),
+        has_event=req.asks_for(EVENT_HEADERS),
     )
 
 
