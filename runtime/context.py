@@ -4,9 +4,12 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 import structlog
+
+from runtime import schedule
 
 _MESSAGE_CHARACTERS = 1000
 
@@ -30,6 +33,11 @@ class Context:
     def log(self) -> Any:
         """A structlog logger: `context.log.info("image.resized", width=640)`."""
         return structlog.get_logger(f"functions.{self.function_name}")
+
+    @property
+    def scheduled_at(self) -> datetime | None:
+        """When the invocation was due by its function's schedule, in UTC; None without one."""
+        return schedule.scheduled_at(self.function_name, self.invocation_id)
 
     def remaining_seconds(self) -> float:
         """Seconds until the handler is stopped; never below 0."""

@@ -5,11 +5,13 @@ import re
 import typing
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Generic, ParamSpec, TypeVar, overload
+from typing import Any, Generic, Literal, ParamSpec, TypeVar, overload
 
-from runtime.errors import LONGEST_SECONDS, DefinitionError
+from runtime import json_text
+from runtime.errors import LONGEST_SECONDS, DefinitionError, InvocationError
 from runtime.payload import PayloadType, schema_of
 from runtime.policy import DEFAULT_BACKOFF_MAX_SECONDS, DEFAULT_BACKOFF_SECONDS, RetryPolicy
+from runtime.schedule import Missed, Schedule
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -17,6 +19,7 @@ R = TypeVar("R")
 DEFAULT_TIMEOUT_SECONDS = 300.0
 ErrorTypes = type[BaseException] | tuple[type[BaseException], ...]
 _TRIGGERS = ("http", "celery")
+_NO_SCHEDULE = {"schedule": None, "every": None, "timezone": None, "missed": None}
 _NAME = re.compile(r"(?!eyas\.|celery\.)[A-Za-z][A-Za-z0-9_.-]{0,63}")
 
 
@@ -33,6 +36,7 @@ class Function(Generic[P, R]):
     retry_policy: RetryPolicy
     concurrency: int | None
     threads: int | None
+    schedule: Schedule | None
     payload: PayloadType
     result_schema: dict[str, Any]
     is_async: bool
@@ -41,13 +45,19 @@ class Function(Generic[P, R]):
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         return self.handler(*args, **kwargs)
 
+    @property
+    def triggers(self) -> tuple[str, ...]:
+        """What may cause an invocation."""
+        event = ("event",) if self.on else ()
+        return (*_TRIGGERS, *event, *(("schedule",) if self.schedule else ()))
+
     def to_json(self) -> dict[str, Any]:
         """Return the function as lists show it: durations in seconds, None for no limit."""
         policy = self.retry_policy
         return {
             "name": self.name,
             "description": self.description,
-            "triggers": (*_TRIGGERS, "event") if self.on else _TRIGGERS,
+            "triggers": self.triggers,
             "on": self.on,
             "timeout": self.timeout_seconds,
             "soft_timeout": self.soft_timeout_seconds,
@@ -57,6 +67,8 @@ class Function(Generic[P, R]):
             "max_age": policy.max_age_seconds,
             "concurrency": self.concurrency,
             "threads": self.threads,
+            **_NO_SCHEDULE,
+            **(self.schedule.to_json() if self.schedule else {}),
             "module": self.module,
         }
 
@@ -88,6 +100,11 @@ def function(
     concurrency: int | None = None,
     threads: int | None = None,
     on: str | tuple[str, ...] = (),
+    schedule: str | None = None,
+    every: float | None = None,
+    timezone: str | None = None,
+    missed: Literal["latest", "skip"] = "latest",
+    schedule_payload: Any = None,
 ) -> Callable[[Callable[P, R]], Function[P, R]]: ...
 def function(
     handler: Callable[P, R] | None = None,
@@ -104,6 +121,11 @@ def function(
     concurrency: int | None = None,
     threads: int | None = None,
     on: str | tuple[str, ...] = (),
+    schedule: str | None = None,
+    every: float | None = None,
+    timezone: str | None = None,
+    missed: Literal["latest", "skip"] = "latest",
+    schedule_payload: Any = None,
 ) -> Function[P, R] | Callable[[Callable[P, R]], Function[P, R]]:
     """Mark a callable as a function: `@function` or `@function(timeout=30, retries=2)`.
 
@@ -118,6 +140,10 @@ def function(
     - `threads`: how many a worker runs at the same time in threads of one process, instead of one
       in each of its processes: for handlers that mostly wait. `async def` handlers need none.
     - `on`: types of CloudEvents that it is invoked for; one that ends with `*` is a prefix.
+    - `schedule`: a cron expression; it runs by itself at its times, in `timezone` (default: UTC).
+    - `every`: seconds; it runs by itself every so many.
+    - `missed`: of times that passed while no scheduler ran, run the latest, or skip all.
+    - `schedule_payload`: the payload of such runs (default: `{}`).
 
     Raises `DefinitionError` if the name, the options or the signature cannot work.
     """
@@ -137,6 +163,7 @@ def function(
         )
         if threads is not None:
             _check_threads(chosen, handler, soft_timeout=soft_timeout)
+        payload = PayloadType.of(chosen, handler)
         return Function(
             name=chosen,
             handler=handler,
@@ -153,7 +180,16 @@ def function(
             ),
             concurrency=concurrency,
             threads=threads,
-            payload=PayloadType.of(chosen, handler),
+            schedule=_schedule_of(
+                chosen,
+                payload,
+                schedule_payload,
+                schedule=schedule,
+                every=every,
+                timezone=timezone,
+                missed=missed,
+            ),
+            payload=payload,
             result_schema=schema_of(typing.get_type_hints(handler).get("return", Any)),
             is_async=inspect.iscoroutinefunction(handler),
             on=_event_types(chosen, on),
@@ -215,6 +251,30 @@ def _check_threads(chosen: str, handler: Any, *, soft_timeout: float | None) -> 
         raise DefinitionError(
             f"function {chosen!r}: a handler in a thread cannot be interrupted by soft_timeout="
         )
+
+
+def _schedule_of(
+    chosen: str, payload_type: PayloadType, payload: Any, **options: Any
+) -> Schedule | None:
+    try:
+        raw = b"{}" if payload is None else json_text.encode(payload)
+        found = Schedule.of(payload=raw, **options)
+        if found is not None:
+            payload_type.check(raw)
+    except DefinitionError as error:
+        raise DefinitionError(f"function {chosen!r}: {error}") from None
+    except json_text.NotJSONError as error:
+        raise DefinitionError(f"function {chosen!r}: schedule_payload=: {error}") from None
+    except InvocationError as error:
+        raise DefinitionError(
+            f"function {chosen!r} cannot run by itself: {error}. Give its parameters defaults, or "
+            "give it a schedule_payload="
+        ) from None
+    if found is None and (payload is not None or options["missed"] != Missed.LATEST):
+        raise DefinitionError(
+            f"function {chosen!r}: schedule_payload= and missed= are for schedule= or every="
+        )
+    return found
 
 
 def _is_number(value: Any, *, above: float) -> bool:

@@ -200,3 +200,48 @@ def test_a_star_ends_the_beginning_of_types(on: Any, event_type: str, expected: 
     def handler(event: Any) -> None: ...
 
     assert handler.is_subscribed_to(event_type) is expected
+
+
+def test_a_function_runs_by_itself_when_it_says_so() -> None:
+    @function(schedule="0 * * * *", timezone="Asia/Tokyo", missed="skip", schedule_payload=[1])
+    def handler(event: list[int]) -> None: ...
+
+    assert handler.schedule is not None
+    assert handler.schedule.payload == b"[1]"
+    shown = handler.to_json()
+    assert shown["triggers"] == ("http", "celery", "schedule")
+    assert (shown["schedule"], shown["every"]) == ("0 * * * *", None)
+    assert (shown["timezone"], shown["missed"]) == ("Asia/Tokyo", "skip")
+
+    @function(every=1.5)
+    def other(number: int = 3) -> None: ...
+
+    assert other.schedule is not None
+    assert other.schedule.payload == b"{}"
+    shown = other.to_json()
+    assert (shown["schedule"], shown["every"], shown["timezone"]) == (None, 1.5, None)
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"schedule": "0 * * *"}, "schedule='0 * * *', expected five fields"),
+        ({"schedule": "@daily", "timezone": "Mars"}, "timezone='Mars', expected a name"),
+        ({"every": 0.2}, "every=0.2, expected seconds from 1"),
+        ({"every": 30}, "/number: required, but missing. Give its parameters defaults, or give"),
+        ({"every": 30, "schedule_payload": {"number": "1"}}, "Expected `int`, got `str`"),
+        ({"every": 30, "schedule_payload": {"number": object()}}, "schedule_payload=: "),
+        ({"schedule_payload": {"number": 1}}, "are for schedule= or every="),
+        ({"missed": "skip"}, "are for schedule= or every="),
+        ({"missed": "never"}, "missed='never', expected 'latest' or 'skip'"),
+    ],
+)
+def test_a_schedule_that_cannot_work_is_refused(options: dict[str, Any], reason: str) -> None:
+    with pytest.raises(DefinitionError) as refused:
+
+        @function(**options)
+        def handler(number: int) -> None: ...
+
+    message = str(refused.value)
+    assert message.startswith("function 'handler'")
+    assert reason in message
