@@ -23,6 +23,8 @@ r"""Every key that a stack uses in the broker.
 | `eyas:consuming`                  | set    | workers that take messages                         |
 | `eyas:swept_at`                   | string | when lapsed leases were looked for last            |
 | `eyas:delayed`                    | zset   | id -> when it is due; the message is in the record |
+| `eyas:schedules`                  | hash   | what is known of schedules, five fields for each   |
+|                                   |        | function, below                                    |
 | `eyas:slots:{function}`           | set    | claims that hold one of a function's slots         |
 | `eyas:parked:{function}`          | list   | messages that wait for one: queue, newline, message|
 | `eyas:parked`, `eyas:concurrency` | set,   | functions that have such; their numbers of slots   |
@@ -53,11 +55,15 @@ Fields of a record: `function`, `status`, `trigger`, `payload` (JSON), `attempt`
 `retried_at`, and, while it is
 delayed or a dead letter, its `message` and the `queue` to put that into.
 
+Fields of `eyas:schedules`, each followed by `:{function}`: `definition` and `due` (when it runs
+next, by that definition), `paused` (if it is), `ran_at` and `id` (of the latest run).
+
 A message is in exactly one of these places: a queue, a landing list, an in-flight set, a parked
 list, or the record of a delayed invocation. Every step that moves it is one script.
 """
 
 DEAD_LETTERS = "eyas:dead"
+SCHEDULES = "eyas:schedules"
 
 
 def invocation(invocation_id: str) -> str:

@@ -15,11 +15,24 @@ T_co = TypeVar("T_co", covariant=True)
 
 # https://valkey.io/topics/eval-intro/#eval-flags
 _READS = frozenset(
-    {"census", "consuming", "dead_letters", "delayed", "held", "ids", "read", "run", "suspects"}
+    {
+        "census",
+        "consuming",
+        "dead_letters",
+        "delayed",
+        "held",
+        "ids",
+        "read",
+        "run",
+        "schedules",
+        "suspects",
+    }
 )
 # What makes work is refused by a broker whose memory is full. What ends it never is: how else
 # would there be room again?
-_REFUSED_WHEN_FULL = frozenset({"accept", "redrive"})
+_REFUSED_WHEN_FULL = frozenset({"accept", "fire", "redrive"})
+# Scripts that carry out another one as a part of theirs; it is a function then, of this name.
+_PARTS = {"fire": "accept"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +61,10 @@ def script(name: str, *, even_if_full: bool = False) -> str:
         flags = " flags=allow-oom"
     else:
         flags = ""
-    return f"#!lua{flags}\n{_text('shared')}{_text(name)}"
+    part = ""
+    if name in _PARTS:
+        part = f"local function {_PARTS[name]}_part()\n{_text(_PARTS[name])}end\n"
+    return f"#!lua{flags}\n{_text('shared')}{part}{_text(name)}"
 
 
 @cache
