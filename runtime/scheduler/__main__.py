@@ -8,6 +8,7 @@ import structlog
 from runtime import entry, needs
 from runtime.scheduler.chores import Chore, QueueDue, SweepLeases
 from runtime.scheduler.reconciler import Reconcile
+from runtime.scheduler.schedules import FireSchedules
 from runtime.store import Store, clock
 
 
@@ -38,18 +39,33 @@ def main() -> None:
             stopping.set()
             raise
 
-    signal.signal(signal.SIGTERM, stop)
-    signal.signal(signal.SIGINT, stop)
-    threads = [threading.Thread(target=run, args=(chore,)) for chore in chores]
-    for thread in threads:
+    def start(chore: Chore) -> threading.Thread:
+        thread = threading.Thread(target=run, args=(chore,))
         thread.start()
+        return thread
+
+    def listen() -> None:
+        signal.signal(signal.SIGTERM, stop)
+        signal.signal(signal.SIGINT, stop)
+
+    listen()
+    threads = [start(chore) for chore in chores]
     log = structlog.get_logger("scheduler")
-    log.info("scheduler.started")
-    stopping.wait()
-    for chore in chores:
-        chore.stop()
-    for thread in threads:
-        thread.join()
+    try:
+        # What was accepted goes on while user code is imported, which may take its time.
+        registry = needs.load_functions(settings)
+        listen()  # it may have changed that
+        schedules = FireSchedules.of(registry.values(), store=Store(url))
+        if schedules.scheduled:
+            chores.append(schedules)
+            threads.append(start(schedules))
+        log.info("scheduler.started")
+        stopping.wait()
+    finally:
+        for chore in chores:
+            chore.stop()
+        for thread in threads:
+            thread.join()
     if failed:
         # Started again, all chores are at work again.
         log.error("scheduler.failed", error=f"{type(failed[0]).__name__}: {failed[0]}")
