@@ -161,6 +161,18 @@ class UnknownDeadLetterError(EyasError):
         self.invocation_id = invocation_id
 
 
+class UnknownScheduleError(EyasError):
+    """No function of that name has a schedule."""
+
+    def __init__(self, name: str, scheduled: Sequence[str]) -> None:
+        known = ", ".join(scheduled) if scheduled else "none"
+        super().__init__(
+            f"no schedule named {name!r}. Functions with one: {known}. "
+            "A function gets it with schedule= or every=."
+        )
+        self.name = name
+
+
 class ConflictError(EyasError):
     """What was asked for does not go with the status of the invocation."""
 

@@ -20,6 +20,7 @@ _COMMANDS = {
     "logs": "Show the logs of every process, in the order of time.",
     "new": "Write a new function and its test.",
     "replay": "Run an invocation once more, as a new one.",
+    "schedules": "List when functions run by themselves; run one now, pause it.",
     "status": "Show what became of an invocation.",
 }
 

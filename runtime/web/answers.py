@@ -70,7 +70,7 @@ async def invoke(
         if len(payload) > limit_bytes:
             raise PayloadTooLargeError(limit_bytes)
     acceptance = await invoker.accept(function, payload, terms=terms, patience=patience)
-    _answer(req, resp, function, acceptance, terms=terms, patience=patience)
+    answer_acceptance(req, resp, function, acceptance, terms=terms, patience=patience)
 
 
 async def _invoke_for(
@@ -89,10 +89,10 @@ async def _invoke_for(
         acceptance = await invoker.accept(function, payload, terms=terms, patience=patience)
     except (InvalidPayloadError, MalformedJSONError) as error:
         raise misfit(error, event, function) from None
-    _answer(req, resp, function, acceptance, terms=terms, patience=patience)
+    answer_acceptance(req, resp, function, acceptance, terms=terms, patience=patience)
 
 
-def _answer(
+def answer_acceptance(
     req: Request,
     resp: falcon.asgi.Response,
     function: Function[..., Any],
@@ -101,6 +101,7 @@ def _answer(
     terms: Terms,
     patience: Patience | None,
 ) -> None:
+    """Answer with the outcome if it was waited for and is there, else with the id."""
     note(req, function=function.name, invocation_id=acceptance.id)
     if acceptance.is_replayed:
         resp.set_header("Idempotent-Replayed", "true")

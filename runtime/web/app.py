@@ -8,7 +8,7 @@ import falcon.asgi
 from runtime.registry import Registry
 from runtime.settings import Settings
 from runtime.store import AsyncStore, GroupCommit, Watcher
-from runtime.web import blog, dead_letters, emulator, health, problems
+from runtime.web import blog, dead_letters, emulator, health, problems, schedules
 from runtime.web.exchange import Request
 from runtime.web.functions import FunctionList, FunctionResource, UnknownFunction
 from runtime.web.invocations import InvocationResource, Replay
@@ -56,6 +56,11 @@ def create_app(
     app.add_route("/dead-letters/redrive", dead_letters.RedriveAll(letters=letters))
     app.add_route("/dead-letters/{invocation_id}", dead_letters.DeadLetter(letters=letters))
     app.add_route("/dead-letters/{invocation_id}/redrive", dead_letters.Redrive(letters=letters))
+    scheduled = schedules.Scheduled.of(registry, store=store)
+    app.add_route("/schedules", schedules.ScheduleList(scheduled=scheduled))
+    app.add_route("/schedules/{name}/pause", schedules.Pause(scheduled=scheduled))
+    app.add_route("/schedules/{name}/resume", schedules.Resume(scheduled=scheduled))
+    app.add_route("/schedules/{name}/run", schedules.RunNow(scheduled=scheduled, invoker=invoker))
     app.add_route("/ping", blog.Ping())
     app.add_route("/create", blog.Create(registry=registry, invoker=invoker))
     app.add_route("/status/{task_id}", blog.TaskStatus(invoker=invoker))

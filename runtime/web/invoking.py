@@ -90,11 +90,11 @@ class Invoker:
         offer = self._offer(function, [invocation], terms, asks_whether_heard=patience is not None)
         if patience is None:
             accepted = await self.commits.offer(offer)
-            self._raise_refusal(accepted, terms)
+            self.raise_refusal(accepted, terms)
         else:
             with self.watcher.watch(invocation.id) as watch:
                 accepted = await self.commits.offer(offer)
-                self._raise_refusal(accepted, terms)
+                self.raise_refusal(accepted, terms)
                 if accepted.outcome is not Accepting.REPLAYED:
                     if not accepted.is_heard:
                         watch.read_first()
@@ -113,7 +113,7 @@ class Invoker:
         """
         invocations = [_invocation(function, payload, terms) for payload in payloads]
         accepted = await self.commits.offer(self._offer(function, invocations, terms))
-        self._raise_refusal(accepted, terms, count=len(invocations))
+        self.raise_refusal(accepted, terms, count=len(invocations))
         return [invocation.id for invocation in invocations]
 
     async def accept_each(self, asked: Iterable[Asked]) -> list[Acceptance]:
@@ -210,7 +210,8 @@ class Invoker:
             asks_whether_heard=asks_whether_heard,
         )
 
-    def _raise_refusal(self, accepted: Accepted, terms: Terms, *, count: int = 1) -> None:
+    def raise_refusal(self, accepted: Accepted, terms: Terms, *, count: int = 1) -> None:
+        """Raise `ThrottledError` or `IdempotencyConflictError` if the broker has refused."""
         if accepted.outcome is Accepting.FULL:
             raise ThrottledError(
                 f"{self.settings.max_open} invocations may wait or run (EYAS_MAX_OPEN), "

@@ -25,6 +25,7 @@ from runtime.errors import (
     UnknownEventFormatError,
     UnknownFunctionError,
     UnknownInvocationError,
+    UnknownScheduleError,
 )
 
 MEDIA_TYPE = "application/problem+json"
@@ -44,6 +45,7 @@ _PROBLEMS: dict[type[EyasError], _Problem] = {
     UnknownFunctionError: _Problem(404, "unknown-function", "Unknown function"),
     UnknownInvocationError: _Problem(404, "unknown-invocation", "Unknown invocation"),
     UnknownDeadLetterError: _Problem(404, "unknown-dead-letter", "Unknown dead letter"),
+    UnknownScheduleError: _Problem(404, "unknown-schedule", "Unknown schedule"),
     ConflictError: _Problem(409, "invocation-finished", "The invocation is finished"),
     ExpiredInvocationError: _Problem(410, "expired-invocation", "The record is not kept any more"),
     PayloadTooLargeError: _Problem(413, "payload-too-large", "The payload is too large"),
