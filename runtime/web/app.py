@@ -68,6 +68,8 @@ def create_app(
     app.add_route("/readyz", health.Ready(store=store))
     if settings.emulator:
         app.add_route("/_emulator/clock", emulator.ClockResource(store=store))
-        app.add_route("/_emulator/clock/advance", emulator.Advance(store=store))
+        app.add_route(
+            "/_emulator/clock/advance", emulator.Advance(store=store, scheduled=scheduled)
+        )
         app.add_route("/_emulator/reset", emulator.Reset(store=store))
     return app

@@ -18,11 +18,14 @@ from runtime.invocation import rfc3339
 from runtime.store import AsyncStore, clock, upkeep
 from runtime.store.clock import Clock
 from runtime.web.exchange import Request, read_payload, reply
+from runtime.web.schedules import Scheduled
 
 _log = structlog.get_logger("web")
 
 _MOST_DUE = 500
 _MOST_BYTES = 1000
+# A scheduler looks ten times a second.
+_SCHEDULER_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,10 +42,12 @@ class ClockResource:
 class Advance:
     """`POST /_emulator/clock/advance`: `{"seconds": 120}` pass now.
 
-    On return what has become due is queued, and what has expired is gone.
+    On return what has become due is queued, and what has expired is gone. If a scheduler runs, it
+    has also seen which schedules are due.
     """
 
     store: AsyncStore
+    scheduled: Scheduled
 
     async def on_post(self, req: Request, resp: falcon.asgi.Response) -> None:
         seconds = _seconds(await read_payload(req, limit_bytes=_MOST_BYTES))
@@ -52,6 +57,7 @@ class Advance:
         queued = 0
         while (due := await self.store.run(upkeep.queue_due(limit=_MOST_DUE))).moved:
             queued += due.moved
+        await self.scheduled.settle(seconds=_SCHEDULER_SECONDS)
         _log.info("clock.advanced", seconds=seconds, queued=queued)
         reply(resp, 200, _shown(now) | {"queued": queued})
 

@@ -85,7 +85,7 @@ class Invoker:
         `BrokerUnavailableError`: a broker that stopped answering may have taken it.
         """
         function.payload.check(payload)
-        invocation = _invocation(function, payload, terms)
+        invocation = invocation_of(function, payload, terms)
         record = None
         offer = self._offer(function, [invocation], terms, asks_whether_heard=patience is not None)
         if patience is None:
@@ -111,7 +111,7 @@ class Invoker:
 
         Raises `ThrottledError`, `BrokerUnavailableError`.
         """
-        invocations = [_invocation(function, payload, terms) for payload in payloads]
+        invocations = [invocation_of(function, payload, terms) for payload in payloads]
         accepted = await self.commits.offer(self._offer(function, invocations, terms))
         self.raise_refusal(accepted, terms, count=len(invocations))
         return [invocation.id for invocation in invocations]
@@ -267,7 +267,8 @@ class Invoker:
         return record
 
 
-def _invocation(function: Function[..., Any], payload: bytes, terms: Terms) -> Invocation:
+def invocation_of(function: Function[..., Any], payload: bytes, terms: Terms) -> Invocation:
+    """Make the invocation that a request asks for, with a new id."""
     return Invocation(
         id=new_id(),
         function=function.name,

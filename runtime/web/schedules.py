@@ -1,15 +1,18 @@
 """`/schedules`: when functions run by themselves; running one now, pausing it, resuming it."""
 
+import asyncio
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
 import falcon.asgi
+import msgspec
 
 from runtime import message
 from runtime.errors import UnknownScheduleError
 from runtime.function import Function
-from runtime.invocation import Invocation, rfc3339
+from runtime.invocation import rfc3339
 from runtime.registry import Registry
 from runtime.schedule import Schedule, id_of_run, time_of, us_of
 from runtime.store import AsyncStore, schedules
@@ -17,8 +20,10 @@ from runtime.store.accepting import Accepted, Accepting, Offer
 from runtime.store.schedules import State
 from runtime.web.answers import answer_acceptance
 from runtime.web.exchange import Request, reply
-from runtime.web.invoking import Acceptance, Invoker
+from runtime.web.invoking import Acceptance, Invoker, invocation_of
 from runtime.web.terms import Terms, patience_of, terms_of
+
+_LOOK_AGAIN_SECONDS = 0.01
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +51,25 @@ class Scheduled:
             _shown(name, schedule, found.state(name))
             for name, (_, schedule) in self.functions.items()
         ]
+
+    async def settle(self, *, seconds: float) -> None:
+        """Return when nothing is due that has not run; at the latest after so many seconds.
+
+        Without a scheduler it stays due.
+        """
+        until = time.monotonic() + seconds
+        while await self._is_any_due() and time.monotonic() < until:  # noqa: ASYNC110  others act
+            await asyncio.sleep(_LOOK_AGAIN_SECONDS)
+
+    async def _is_any_due(self) -> bool:
+        if not self.functions:
+            return False
+        found = await self.store.run(schedules.read())
+        dues = [
+            _next_run_at_us(schedule, found.state(name))
+            for name, (_, schedule) in self.functions.items()
+        ]
+        return any(due is not None and due <= found.now_us for due in dues)
 
     async def show(self, resp: falcon.asgi.Response, name: str) -> None:
         """Answer with one schedule as it is now."""
@@ -118,17 +142,10 @@ class RunNow:
         settings = self.invoker.settings
         while True:
             now_us = (await self.scheduled.store.run(schedules.read())).now_us
-            invocation = Invocation(
+            invocation = msgspec.structs.replace(
+                invocation_of(function, schedule.payload, terms),
                 id=id_of_run(function.name, now_us),
-                function=function.name,
-                payload=schedule.payload,
                 trigger="schedule",
-                timeout_seconds=function.timeout_seconds,
-                retries=function.retry_policy.retries,
-                max_age_seconds=function.retry_policy.max_age_seconds,
-                delay_seconds=terms.delay_seconds,
-                request_id=terms.request_id,
-                trace_parent=terms.trace_parent,
             )
             offer = Offer.of(
                 [(invocation, message.encode(invocation, function.payload))],
