@@ -407,3 +407,20 @@ def f() -> None: ...
         assert lines(imported) == [["begun"]]
         assert listed(stack)["f"]["next_run_at"] is None
         stack.kill("scheduler")
+
+
+def test_schedules_go_as_fast_as_all_of_time(tmp_path: Path) -> None:
+    folder = tmp_path / "fast"
+    folder.mkdir()
+    (folder / "some.py").write_text(
+        'from runtime import function\n\n\n@function(schedule="* * * * *", missed="skip")\n'
+        "def minutely() -> None: ...\n"
+    )
+    environment = {"EYAS_TIME_SCALE": "120"}
+    processes = ("broker", "web", "scheduler")
+    with Stack(functions_dir=folder, environment=environment, processes=processes) as stack:
+        stack.wait_for(lambda: accepted(stack, "minutely") >= 4, "four minutes")
+        times = runs(stack, "minutely")
+
+    assert all(time.endswith(":00Z") for time in times)
+    assert len(set(times)) == len(times)
