@@ -60,7 +60,7 @@ class Cron:
             # Of an hour that comes twice it names times of the first one, which may be over.
             if time > at:
                 return time
-        raise DefinitionError(f"{self.expression!r} has no time after {at}")
+        raise DefinitionError(f"schedule={self.expression!r} never comes after {at:%Y-%m-%d}")
 
     def latest(self, first: datetime, until: datetime) -> datetime:
         """Return the latest time from `first`, which is one, up to `until`."""

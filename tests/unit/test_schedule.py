@@ -298,6 +298,7 @@ def test_a_definition_is_the_same_for_the_same_times() -> None:
         "0 0 31 2 *",
         "0 0 30 2 *",
         "0 0 31 4,6,9,11 *",
+        "0 0 */30 2 1#5",
         "@reboot",
         "@",
         "? * * * *",
