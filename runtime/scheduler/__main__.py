@@ -44,17 +44,14 @@ def main() -> None:
         thread.start()
         return thread
 
-    def listen() -> None:
-        signal.signal(signal.SIGTERM, stop)
-        signal.signal(signal.SIGINT, stop)
-
-    listen()
     threads = [start(chore) for chore in chores]
     log = structlog.get_logger("scheduler")
     try:
-        # What was accepted goes on while user code is imported, which may take its time.
+        # What was accepted goes on while user code is imported, which may take its time. Until then
+        # SIGTERM ends the process at once, which harms no more than SIGKILL does.
         registry = needs.load_functions(settings)
-        listen()  # it may have changed that
+        signal.signal(signal.SIGTERM, stop)
+        signal.signal(signal.SIGINT, stop)
         schedules = FireSchedules.of(registry.values(), store=Store(url))
         if schedules.scheduled:
             chores.append(schedules)

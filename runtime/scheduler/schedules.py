@@ -13,8 +13,8 @@ from runtime.store import Store, schedules
 from runtime.store.accepting import Offer
 from runtime.store.schedules import Schedules, State
 
-# What a scheduler comes to later than this was missed, if no time has come since.
-_MISSED_AFTER_US = 60_000_000
+# So late a time was missed, though no other one has come since. By the broker's own clock.
+_LATE_US = 60_000_000
 
 
 @dataclass(slots=True, kw_only=True)
@@ -59,14 +59,12 @@ class FireSchedules(Chore):
             return seen.due_at_us
         now = time_of(found.now_us)
         latest_us = us_of(schedule.times.latest(time_of(seen.due_at_us), now))
-        late_us = (found.now_us - latest_us) / found.scale
-        if late_us > _MISSED_AFTER_US and schedule.missed is Missed.SKIP:
+        is_late = (found.now_us - latest_us) / found.scale > _LATE_US
+        if is_late and schedule.missed is Missed.SKIP:
             is_mine, next_us = self._skip(function, schedule, seen, latest_us)
-            is_missed = True
         else:
             is_mine, next_us = self._fire(function, schedule, seen, latest_us)
-            is_missed = latest_us != seen.due_at_us
-        if is_mine and is_missed:
+        if is_mine and (is_late or latest_us != seen.due_at_us):
             log.warning(
                 "schedule.missed",
                 function=function.name,

@@ -3,6 +3,7 @@
 import itertools
 import json
 import random
+import signal
 import time
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
@@ -406,7 +407,7 @@ def f() -> None: ...
         assert record(stack, answer.body["id"])["status"] == "succeeded"
         assert lines(imported) == [["begun"]]
         assert listed(stack)["f"]["next_run_at"] is None
-        stack.kill("scheduler")
+        assert stack.stop("scheduler") == -signal.SIGTERM
 
 
 def test_schedules_go_as_fast_as_all_of_time(tmp_path: Path) -> None:
