@@ -101,6 +101,7 @@ def logs(
         log_dir = Settings.from_environment(os.environ).log_dir
         if not is_following and not families(log_dir):
             raise click.ClickException(_no_files(log_dir))
+        records: Iterator[LogRecord]
         if is_following:
             records = follow(log_dir, filter=wanted, stop=_ReaderGone())
         else:

@@ -2,7 +2,7 @@
 
 import heapq
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -49,7 +49,8 @@ class LogFilter:
 
     `id` is an invocation id or a request id, or the beginning of one: 8 characters or more that
     no other id in the logs begins with. Who knows that it is a whole one says `is_whole_id`, which
-    saves looking. `level` is the lowest. `since` is an aware datetime.
+    saves looking. `level` is the lowest. `since` is an aware datetime. Only the files of `process`
+    are read.
     """
 
     id: str | None = None
@@ -57,6 +58,7 @@ class LogFilter:
     function: str | None = None
     level: str | None = None
     since: datetime | None = None
+    process: str | None = None
 
     def matches(self, record: LogRecord) -> bool:
         """Tell whether the record is wanted."""
@@ -97,7 +99,7 @@ def read(log_dir: Path, *, filter: LogFilter = LogFilter()) -> Iterator[LogRecor
     """
     wanted = _resolve(log_dir, filter)
     with ExitStack() as stack:
-        logs = [_Log(path) for path in sorted(families(log_dir))]
+        logs = [_Log(path) for path in sorted(_wanted_files(log_dir, wanted))]
         for log in logs:
             stack.callback(log.close)
         yield from _merged(logs, wanted, to_end=True)
@@ -109,7 +111,7 @@ def follow(
     filter: LogFilter = LogFilter(),  # noqa: A002
     stop: Stop,
     poll_seconds: float = _POLL_SECONDS,
-) -> Iterator[LogRecord]:
+) -> Generator[LogRecord]:
     """Yield the wanted records there are, oldest first, and then new ones as they are written.
 
     Once `stop` is set it yields what was written before that, and ends.
@@ -119,7 +121,7 @@ def follow(
         logs: dict[Path, _Log] = {}
 
         def discover() -> None:
-            for path in sorted(families(log_dir) - logs.keys()):
+            for path in sorted(_wanted_files(log_dir, wanted) - logs.keys()):
                 logs[path] = _Log(path)
                 stack.callback(logs[path].close)
 
@@ -205,6 +207,13 @@ def _resolve(log_dir: Path, wanted: LogFilter) -> LogFilter:
         raise AmbiguousIdError(wanted.id, found)
     # If there is none, the first may yet be written.
     return replace(wanted, id=found.pop(), is_whole_id=True) if found else wanted
+
+
+def _wanted_files(log_dir: Path, wanted: LogFilter) -> set[Path]:
+    found = families(log_dir)
+    if wanted.process is None:
+        return found
+    return {path for path in found if path.name == f"{wanted.process}.log"}
 
 
 def _rank(level: str) -> int:
