@@ -10,6 +10,15 @@ from typing import Any
 import structlog
 
 from runtime import schedule
+from runtime.lambda_context import (
+    LATEST,
+    MEMORY_MB,
+    Calling,
+    ClientContext,
+    CognitoIdentity,
+    function_arn,
+    log_stream_name,
+)
 
 _MESSAGE_CHARACTERS = 1000
 
@@ -28,6 +37,7 @@ class Context:
     timeout_seconds: float
     started_monotonic: float = field(default_factory=time.monotonic, repr=False)
     report_progress: Callable[[dict[str, Any]], None] | None = field(default=None, repr=False)
+    calling: Callable[[], Calling] | None = field(default=None, repr=False)
 
     @property
     def log(self) -> Any:
@@ -67,3 +77,43 @@ class Context:
     def get_remaining_time_in_millis(self) -> int:
         """`remaining_seconds`, in the unit that Lambda handlers know."""
         return int(self.remaining_seconds() * 1000)
+
+    @property
+    def function_version(self) -> str:
+        """`$LATEST`: there is no other version."""
+        return LATEST
+
+    @property
+    def invoked_function_arn(self) -> str:
+        """The function's ARN, as a caller of the Lambda API has named it."""
+        named = self._calling().invoked_function_arn
+        return named or function_arn(self.function_name)
+
+    @property
+    def client_context(self) -> ClientContext | None:
+        """What a caller of the Lambda API has said besides the payload; None if nothing."""
+        said = self._calling().client_context
+        return None if said is None else ClientContext.of(said)
+
+    @property
+    def identity(self) -> CognitoIdentity:
+        """An identity with nobody in it, as for all who do not sign in through Cognito."""
+        return CognitoIdentity()
+
+    @property
+    def memory_limit_in_mb(self) -> str:
+        """AWS's default, as a text; nothing is limited to it."""
+        return str(MEMORY_MB)
+
+    @property
+    def log_group_name(self) -> str:
+        """What AWS would call the function's logs; they are in the log folder."""
+        return f"/aws/lambda/{self.function_name}"
+
+    @property
+    def log_stream_name(self) -> str:
+        """What AWS would call the logs of this process."""
+        return log_stream_name()
+
+    def _calling(self) -> Calling:
+        return Calling() if self.calling is None else self.calling()

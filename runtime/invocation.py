@@ -75,7 +75,8 @@ class Invocation(msgspec.Struct, frozen=True, kw_only=True):
 
     `payload` is JSON text that was checked against the function's signature. `retries` and
     `max_age_seconds` are the function's, as they were then. `trace_parent` is a W3C `traceparent`
-    header value, carried unchanged. `callback` is a URL that is told of the end.
+    header value, carried unchanged. `callback` is a URL that is told of the end. `calling` is what
+    a caller of the Lambda API has said besides the payload, as JSON text.
     """
 
     id: str
@@ -90,18 +91,21 @@ class Invocation(msgspec.Struct, frozen=True, kw_only=True):
     trace_parent: str | None = None
     replay_of: str | None = None
     callback: str | None = None
+    calling: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IdempotencyKey:
     """A caller's key, and a digest of the payload that it came with.
 
-    Two requests with the same key and payload within `ttl_seconds` are one invocation.
+    Two requests with the same key and payload within `ttl_seconds` are one invocation. Keys of
+    different `scope` are never the same.
     """
 
     key: str
     digest: str
     ttl_seconds: int
+    scope: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

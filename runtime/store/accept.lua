@@ -8,8 +8,9 @@
 --         how many invocations may wait or run at a time or 0 for any number
 --       then of each offer: which kind, from 1; request_id or ''
 --         and, only if the kind is negative: number of invocations, else 1; delay in microseconds;
---         replay_of or ''; URL of its callback or ''; '1' to say whether the first one's channel is heard, or ''; key of the
---         idempotency key or '', and, only if there is one, seconds to keep it and digest of the
+--         replay_of or ''; URL of its callback or ''; '1' to say whether the first one's channel is
+--         heard, or ''; what a caller of the Lambda API has said besides the payload or ''; key of
+--         the idempotency key or '', and, only if there is one, seconds to keep it and digest of the
 --         payload
 --         and of each of its invocations: id; payload; message, or '' to make only the record, of
 --         a message already claimed
@@ -41,6 +42,10 @@ local function more_values(kind, offer)
   if offer.callback and offer.callback ~= '' then
     values[#values + 1] = 'callback'
     values[#values + 1] = offer.callback
+  end
+  if offer.calling and offer.calling ~= '' then
+    values[#values + 1] = 'calling'
+    values[#values + 1] = offer.calling
   end
   if kind.max_age ~= '0' then
     values[#values + 1] = 'expires_at'
@@ -145,11 +150,12 @@ while at <= last do
   local number, offer = tonumber(ARGV[at]), {request_id = ARGV[at + 1]}
   local first, size = at + 2, 1
   if number < 0 then
-    number, size, first = -number, ARGV[at + 2], at + 8
-    offer.delay, offer.replay_of, offer.callback, offer.asks = unpack(ARGV, at + 3, at + 6)
-    if ARGV[at + 7] ~= '' then
-      offer.used_key, offer.keep_seconds, offer.digest = unpack(ARGV, at + 7, at + 9)
-      first = at + 10
+    number, size, first = -number, ARGV[at + 2], at + 9
+    offer.delay, offer.replay_of, offer.callback, offer.asks, offer.calling =
+      unpack(ARGV, at + 3, at + 7)
+    if ARGV[at + 8] ~= '' then
+      offer.used_key, offer.keep_seconds, offer.digest = unpack(ARGV, at + 8, at + 10)
+      first = at + 11
     end
   end
   at = first + size * MEMBER_VALUES

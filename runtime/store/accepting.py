@@ -75,6 +75,7 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True):
             or first.delay_seconds
             or first.replay_of
             or first.callback
+            or first.calling
         )
         arguments: list[str | bytes | int] = [request_id]
         if not is_plain:
@@ -84,12 +85,15 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True):
                 (first.replay_of or "").encode(),
                 (first.callback or "").encode(),
                 "1" if asks_whether_heard else "",
+                first.calling or b"",
             )
             if idempotency is None:
                 arguments.append("")
             else:
                 arguments += (
-                    keys.idempotency(first.function, idempotency.key).encode(),
+                    keys.idempotency(
+                        first.function, idempotency.key, scope=idempotency.scope
+                    ).encode(),
                     idempotency.ttl_seconds,
                     idempotency.digest,
                 )

@@ -32,7 +32,8 @@ r"""Every key that a stack uses in the broker.
 | `eyas:dead`, `eyas:dead:{function}`| zset  | id -> when it became a dead letter                 |
 | `eyas:seen:{day}`                 | set    | ids that existed, until that day (since the epoch) |
 | `eyas:idempotency:{function}:{key}`| string| digest of the payload, blank, id; an event's key is |
-|                                   |        | made of its source and id, and not in ASCII        |
+|                                   |        | made of its source and id, and not in ASCII; of a  |
+|                                   |        | call of an AWS SDK, `sdk/` is before the function  |
 | `eyas:revoked:{id}`               | string | cancelled by a Celery program before it was claimed|
 | `eyas:clock`                      | string | microseconds that the clock of invocations is ahead|
 |                                   |        | of the broker's, at which time of that, and how    |
@@ -49,7 +50,8 @@ the invocation, after a blank the record: its fields and values, packed by `cmsg
 Fields of a record: `function`, `status`, `trigger`, `payload` (JSON), `attempt`, `max_attempts`,
 `retries`, `accepted_at`, `started_at`, `finished_at`, `due_at` (while delayed), `expires_at`,
 `result` (JSON), `error` (JSON), `progress` (JSON), `request_id`, `replay_of`, `dead_letter` (why),
-`callback` (URL to tell of the end),
+`callback` (URL to tell of the end), `calling` (JSON: what a caller of the Lambda API has said
+besides the payload),
 `failures` (function errors so far), `crashes` (processes that died), `cancel_requested`, `parked`,
 `claim` (worker, blank, tag: who runs it), `finished_by`, `retried_by` (tokens of requests),
 `retried_at`, and, while it is
@@ -91,8 +93,9 @@ def dead_letters(function: str | None) -> str:
     return f"{DEAD_LETTERS}:{function}" if function is not None else DEAD_LETTERS
 
 
-def idempotency(function: str, key: str) -> str:
-    return f"eyas:idempotency:{function}:{key}"
+def idempotency(function: str, key: str, *, scope: str = "") -> str:
+    """Key of a caller's key; a `scope` ends with a slash, which no function's name has."""
+    return f"eyas:idempotency:{scope}{function}:{key}"
 
 
 def celery_result(invocation_id: str) -> str:

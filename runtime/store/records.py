@@ -57,6 +57,13 @@ def read_payload(invocation_id: str) -> Step[bytes]:
     )
 
 
+def read_calling(invocation_id: str) -> Step[bytes | None]:
+    """Read what a caller of the Lambda API has said besides the payload; None if nothing."""
+    return Step(
+        arguments=("HGET", keys.invocation(invocation_id), "calling"), parse=lambda reply: reply
+    )
+
+
 def read_counts(function: str) -> Step[dict[str, int]]:
     """Read how many invocations were accepted, and how many have each status."""
     return Step(arguments=("HGETALL", keys.counts(function)), parse=counts)

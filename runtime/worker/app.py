@@ -136,6 +136,7 @@ def _dispatcher(app: EyasCelery, functions: Mapping[str, Function[..., Any]]) ->
             max_result_bytes=settings.max_result_bytes,
             celery_result=celery_result,
             read_payload=lambda invocation_id: store.insist(records.read_payload(invocation_id)),
+            read_calling=lambda invocation_id: store.insist(records.read_calling(invocation_id)),
         ),
         settling=Settling(
             worker=app.eyas_worker,

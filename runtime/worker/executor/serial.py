@@ -32,7 +32,8 @@ def run(jobs: socket.socket, answers: socket.socket, work: Work) -> None:
         printed.catch()
         function = work.functions[job.function]
         try:
-            result = runner.run(function, work.payload_of(job), context_of(job, function, send))
+            context = context_of(job, function, send, work)
+            result = runner.run(function, work.payload_of(job), context)
             return work.succeeded(job, result, run_seconds=runner.run_seconds)
         # Whatever a handler raises ends its attempt, SystemExit included.
         except BaseException as error:  # noqa: BLE001

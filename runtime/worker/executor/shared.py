@@ -115,7 +115,7 @@ class _Shared:
     async def _call(
         self, function: Function[..., Any], job: Job
     ) -> tuple[Any, BaseException | None]:
-        context = context_of(job, function, self._send_soon)
+        context = context_of(job, function, self._send_soon, self._work)
         payload = (
             job.payload
             if job.payload is not None

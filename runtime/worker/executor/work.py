@@ -10,6 +10,7 @@ import structlog
 from runtime.attempt import check_size
 from runtime.context import Context
 from runtime.function import Function
+from runtime.lambda_context import Calling
 from runtime.policy import GiveUp
 from runtime.worker.executor.job import Job, Outcome, Report
 from runtime.worker.judging import describe, judge
@@ -26,12 +27,17 @@ class CeleryResult(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Work:
-    """What an executor needs to run attempts. `read_payload` reads one from a record."""
+    """What an executor needs to run attempts.
+
+    `read_payload` reads one from a record, and `read_calling` what a caller of the Lambda API has
+    said besides it.
+    """
 
     functions: Mapping[str, Function[..., Any]]
     max_result_bytes: int
     celery_result: CeleryResult
     read_payload: Callable[[str], bytes]
+    read_calling: Callable[[str], bytes | None]
 
     def payload_of(self, job: Job) -> bytes:
         return self.read_payload(job.id) if job.payload is None else job.payload
@@ -66,7 +72,7 @@ class Work:
 
 
 def context_of(
-    job: Job, function: Function[..., Any], send: Callable[[Report], None]
+    job: Job, function: Function[..., Any], send: Callable[[Report], None], work: Work
 ) -> Context | None:
     """Return what the handler is told, if it wants to know."""
     if function.payload.context_parameter is None:
@@ -77,6 +83,7 @@ def context_of(
         attempt=job.attempt,
         timeout_seconds=job.timeout_seconds,
         report_progress=ProgressReports(send=lambda report: send(Report(job.number, report))),
+        calling=_Caller(invocation_id=job.id, read=work.read_calling),
     )
 
 
@@ -108,3 +115,17 @@ def bind_log(job: Job) -> None:
         request_id=job.request_id,
         attempt=job.attempt,
     )
+
+
+@dataclass(slots=True, kw_only=True)
+class _Caller:
+    """Reads from the record how it was called, once, and only if a handler asks."""
+
+    invocation_id: str
+    read: Callable[[str], bytes | None]
+    known: Calling | None = None
+
+    def __call__(self) -> Calling:
+        if self.known is None:
+            self.known = Calling.decode(self.read(self.invocation_id))
+        return self.known
