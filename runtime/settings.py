@@ -244,6 +244,14 @@ FIELDS = (
         meaning="the longest wait that `Prefer: wait=N` is granted",
     ),
     Field(
+        name="lambda_wait_seconds",
+        variable="EYAS_LAMBDA_WAIT_SECONDS",
+        parse=_positive,
+        default="900",
+        expected="a whole number of seconds from 1",
+        meaning="how long Invoke of the Lambda API waits for the end, before it answers 504",
+    ),
+    Field(
         name="max_payload_bytes",
         variable="EYAS_MAX_PAYLOAD_BYTES",
         parse=_positive,
@@ -431,6 +439,7 @@ class Settings:
     workers: int
     async_attempts: int
     max_wait_seconds: int
+    lambda_wait_seconds: int
     max_payload_bytes: int
     max_waited_payload_bytes: int
     max_batch: int

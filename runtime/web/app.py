@@ -9,6 +9,7 @@ from runtime.registry import Registry
 from runtime.settings import Settings
 from runtime.store import AsyncStore, GroupCommit, Watcher
 from runtime.web import blog, dead_letters, emulator, health, problems, schedules
+from runtime.web.aws.api import LambdaApi
 from runtime.web.exchange import Request
 from runtime.web.functions import FunctionList, FunctionResource, UnknownFunction
 from runtime.web.invocations import InvocationResource, Replay
@@ -66,6 +67,7 @@ def create_app(
     app.add_route("/status/{task_id}", blog.TaskStatus(invoker=invoker))
     app.add_route("/healthz", health.Alive())
     app.add_route("/readyz", health.Ready(store=store))
+    LambdaApi(registry=registry, invoker=invoker).register(app)
     if settings.emulator:
         app.add_route("/_emulator/clock", emulator.ClockResource(store=store))
         app.add_route(

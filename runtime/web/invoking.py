@@ -15,6 +15,7 @@ from runtime.errors import (
     ConflictError,
     ExpiredInvocationError,
     IdempotencyConflictError,
+    InvalidPayloadError,
     ThrottledError,
     UnknownInvocationError,
 )
@@ -84,7 +85,11 @@ class Invoker:
         `InvalidPayloadError`, `IdempotencyConflictError`, `ThrottledError`: nothing was enqueued;
         `BrokerUnavailableError`: a broker that stopped answering may have taken it.
         """
-        function.payload.check(payload)
+        try:
+            function.payload.check(payload)
+        except InvalidPayloadError:
+            if not terms.takes_unfit:
+                raise
         invocation = invocation_of(function, payload, terms)
         record = None
         offer = self._offer(function, [invocation], terms, asks_whether_heard=patience is not None)
@@ -282,4 +287,5 @@ def invocation_of(function: Function[..., Any], payload: bytes, terms: Terms) ->
         trace_parent=terms.trace_parent,
         replay_of=terms.replay_of,
         callback=terms.callback,
+        calling=terms.calling,
     )

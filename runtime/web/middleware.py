@@ -12,6 +12,7 @@ from runtime.invocation import new_id
 from runtime.settings import Settings
 from runtime.store import AsyncStore, GroupCommit, Watcher
 from runtime.web import guard, problems
+from runtime.web.aws import errors as aws
 from runtime.web.exchange import Request
 
 _REQUEST_ID = re.compile(r"[!-~]{1,128}")
@@ -85,8 +86,13 @@ class Edge:
         )
 
 
-def _refuse(req: falcon.asgi.Request, resp: falcon.asgi.Response, detail: str) -> None:
-    problems.answer(req, resp, 403, kind="foreign-site", title="Not for this site", detail=detail)
+def _refuse(req: Request, resp: falcon.asgi.Response, detail: str) -> None:
+    if aws.serves(req.path):
+        aws.answer(req, resp, aws.of_guard(detail))
+    else:
+        problems.answer(
+            req, resp, 403, kind="foreign-site", title="Not for this site", detail=detail
+        )
     resp.complete = True
 
 

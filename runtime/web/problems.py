@@ -27,6 +27,8 @@ from runtime.errors import (
     UnknownInvocationError,
     UnknownScheduleError,
 )
+from runtime.web.aws import errors as aws
+from runtime.web.exchange import Request
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = 1
@@ -93,11 +95,14 @@ def register(app: falcon.asgi.App[Any, Any]) -> None:
 
 
 async def _answer_eyas_error(
-    req: falcon.asgi.Request,
+    req: Request,
     resp: falcon.asgi.Response,
     error: EyasError,
     _params: dict[str, Any],
 ) -> None:
+    if aws.serves(req.path):
+        aws.answer(req, resp, error)
+        return
     problem = _PROBLEMS.get(type(error))
     if problem is None:
         raise error
@@ -146,6 +151,9 @@ def _serialize_http_error(
     req: falcon.Request, resp: falcon.Response, error: falcon.HTTPError
 ) -> None:
     # Falcon hands its ASGI request and response to the serializer as well.
+    if aws.serves(req.path):
+        aws.answer_http_error(req, resp, error)  # type: ignore[arg-type]
+        return
     detail = error.description
     if isinstance(error, falcon.HTTPRouteNotFound):
         detail = "nothing is served here; GET /functions lists the functions"

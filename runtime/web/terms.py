@@ -36,7 +36,9 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
 
     `replay_of` is the id of the invocation that this one repeats. With `has_event`, there is the
     header that a CloudEvent in binary mode has. `digest` is of what must be the same if the key is
-    used again; None for that of the payload.
+    used again; None for that of the payload. With `takes_unfit`, a payload that does not fit the
+    function is accepted too, and its attempt will fail. `calling` is what a caller of the Lambda API
+    says besides.
     """
 
     request_id: str
@@ -48,6 +50,8 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
     has_event: bool = False
     trigger: str = "http"
     digest: str | None = None
+    takes_unfit: bool = False
+    calling: bytes | None = None
 
     def idempotency(self, payload: bytes, *, ttl_seconds: int) -> IdempotencyKey | None:
         """Return the key with the digest of what must be the same if it is used again."""

@@ -1,0 +1,77 @@
+"""The Lambda API on web's own port: which operation a request asks for, and who answers it."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+import falcon.asgi
+
+from runtime.registry import Registry
+from runtime.web.aws import errors, operations
+from runtime.web.aws.discovery import Discovery
+from runtime.web.aws.errors import LambdaError
+from runtime.web.aws.invoke import Invoke
+from runtime.web.exchange import Request
+from runtime.web.invoking import Invoker
+
+_Answering = Callable[[Request, falcon.asgi.Response, Mapping[str, str]], Awaitable[None]]
+
+_FROM_A_FOLDER = frozenset(
+    {"CreateFunction", "DeleteFunction", "UpdateFunctionCode", "UpdateFunctionConfiguration"}
+)
+_FOLDER_HINT = "Functions are the modules of the functions folder, read when the stack starts."
+
+
+class LambdaApi:
+    """Answers everything below AWS's paths.
+
+    It is a sink and no set of routes: on most paths some methods are operations of ours and others
+    are refused by their names, and all of them answer errors as AWS does.
+    """
+
+    def __init__(self, *, registry: Registry, invoker: Invoker) -> None:
+        invoking = Invoke(registry=registry, invoker=invoker)
+        discovery = Discovery(registry=registry)
+        self.answering: Mapping[str, _Answering] = {
+            "Invoke": invoking.invoke,
+            "InvokeAsync": invoking.invoke_async,
+            "ListFunctions": discovery.list_functions,
+            "GetFunction": discovery.get_function,
+            "GetFunctionConfiguration": discovery.get_function_configuration,
+            "ListVersionsByFunction": discovery.list_versions,
+            "ListAliases": discovery.list_aliases,
+        }
+
+    def register(self, app: falcon.asgi.App[Request, falcon.asgi.Response]) -> None:
+        """Have an application pass on what is for here."""
+        app.add_sink(self.answer, prefix=errors.PATHS)
+
+    async def answer(self, req: Request, resp: falcon.asgi.Response | None, **_groups: Any) -> None:
+        """Answer one request; raises `LambdaError`."""
+        if resp is None:
+            return  # a WebSocket, which the server does not take
+        resp.set_header("x-amzn-RequestId", req.request_id)
+        asked = operations.find(req.method, req.path, req.query_string)
+        if asked is None:
+            self._refuse_unknown(req, resp)
+            return
+        req.uri_template = asked.operation.path
+        answering = self.answering.get(asked.operation.name)
+        if answering is None:
+            name = asked.operation.name
+            hint = _FOLDER_HINT if name in _FROM_A_FOLDER else ""
+            raise errors.not_implemented(name, hint=hint)
+        await answering(req, resp, asked.parameters)
+
+    def _refuse_unknown(self, req: Request, resp: falcon.asgi.Response) -> None:
+        methods = operations.methods_of(req.path)
+        if not methods:
+            raise LambdaError("UnknownOperationException", f"Lambda has no path {req.path}")
+        resp.set_header("Allow", ", ".join(methods))
+        if req.method == "OPTIONS":
+            resp.status = 200
+            return
+        raise LambdaError(
+            "UnknownOperationException",
+            f"Lambda has no operation {req.method} {req.path}",
+            status=405,
+        )

@@ -1,0 +1,176 @@
+"""What functions there are, as AWS describes them."""
+
+import base64
+import hashlib
+import math
+import platform
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import falcon.asgi
+
+from runtime.function import Function
+from runtime.lambda_context import LATEST, MEMORY_MB
+from runtime.registry import FailedModule, Registry
+from runtime.web.aws import names
+from runtime.web.aws.errors import failed_validation
+from runtime.web.aws.names import Target
+from runtime.web.exchange import Request, reply
+
+_PAGE = 50
+_MOST_ITEMS = 10_000
+_RUNTIME = f"python{sys.version_info.major}.{sys.version_info.minor}"
+_ARCHITECTURE = "arm64" if platform.machine() in {"arm64", "aarch64"} else "x86_64"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Discovery:
+    """The operations that list and describe functions.
+
+    A module that could not be imported stands for a function of its name, in the state `Failed`.
+    """
+
+    registry: Registry
+
+    async def list_functions(
+        self, req: Request, resp: falcon.asgi.Response, _parameters: Mapping[str, str]
+    ) -> None:
+        """`ListFunctions`, in the order of names; the marker is the last name of a page."""
+        caller = names.caller_of(req)
+        marker = req.get_param("Marker") or ""
+        items = _max_items(req)
+        every: dict[str, Function[..., Any] | FailedModule] = {
+            **{names.function_of(one): one for one in self.registry.failed},
+            **self.registry,
+        }
+        left = [name for name in sorted(every) if name > marker]
+        shown = left[: min(items, _PAGE)]
+        page: dict[str, Any] = {
+            "Functions": [
+                _described(every[name], names.target_of(name, None, caller)) for name in shown
+            ]
+        }
+        if len(left) > len(shown):
+            page["NextMarker"] = shown[-1]
+        reply(resp, 200, page)
+
+    async def get_function(
+        self, req: Request, resp: falcon.asgi.Response, parameters: Mapping[str, str]
+    ) -> None:
+        """`GetFunction`."""
+        found, target = self._find(req, parameters)
+        answer: dict[str, Any] = {
+            "Configuration": _described(found, target),
+            "Code": {"RepositoryType": "Local", "Location": found.module},
+            "Tags": {},
+        }
+        if isinstance(found, Function) and found.concurrency is not None:
+            answer["Concurrency"] = {"ReservedConcurrentExecutions": found.concurrency}
+        reply(resp, 200, answer)
+
+    async def get_function_configuration(
+        self, req: Request, resp: falcon.asgi.Response, parameters: Mapping[str, str]
+    ) -> None:
+        """`GetFunctionConfiguration`."""
+        reply(resp, 200, _described(*self._find(req, parameters)))
+
+    async def list_versions(
+        self, req: Request, resp: falcon.asgi.Response, parameters: Mapping[str, str]
+    ) -> None:
+        """`ListVersionsByFunction`: there is one."""
+        _max_items(req)
+        found, target = self._find(req, parameters)
+        latest = target._replace(qualifier=LATEST)
+        is_over = (req.get_param("Marker") or "") >= LATEST
+        reply(resp, 200, {"Versions": [] if is_over else [_described(found, latest)]})
+
+    async def list_aliases(
+        self, req: Request, resp: falcon.asgi.Response, parameters: Mapping[str, str]
+    ) -> None:
+        """`ListAliases`: there are none."""
+        _max_items(req)
+        self._find(req, parameters)
+        reply(resp, 200, {"Aliases": []})
+
+    def _find(
+        self, req: Request, parameters: Mapping[str, str]
+    ) -> tuple[Function[..., Any] | FailedModule, Target]:
+        target = names.target_of(
+            parameters["FunctionName"], req.get_param("Qualifier") or None, names.caller_of(req)
+        )
+        found = self.registry.get(target.name) or names.failed_module_of(target, self.registry)
+        if found is None or target.qualifier not in {None, LATEST}:
+            raise names.not_found(target)
+        return found, target
+
+
+def _max_items(req: Request) -> int:
+    text = req.get_param("MaxItems")
+    if text is None:
+        return _PAGE
+    number = int(text) if text.isdecimal() and len(text) < len(str(_MOST_ITEMS * 10)) else None
+    if number is None or number > _MOST_ITEMS:
+        raise failed_validation(text, "maxItems", f"have value less than or equal to {_MOST_ITEMS}")
+    if number < 1:
+        raise failed_validation(text, "maxItems", "have value greater than or equal to 1")
+    return number
+
+
+def _described(found: Function[..., Any] | FailedModule, target: Target) -> dict[str, Any]:
+    """Return AWS's FunctionConfiguration."""
+    source = _source_of(found)
+    digest = hashlib.sha256(source.read_bytes() if source else b"").digest()
+    configuration: dict[str, Any] = {
+        "FunctionName": target.name,
+        "FunctionArn": target.arn,
+        "Runtime": _RUNTIME,
+        "Role": f"arn:aws:iam::{target.account}:role/eyas",
+        "Handler": f"{found.module}.{target.name}",
+        "CodeSize": source.stat().st_size if source else 0,
+        "Description": "",
+        "Timeout": 3,
+        "MemorySize": MEMORY_MB,
+        "LastModified": _modified(source),
+        "CodeSha256": base64.b64encode(digest).decode(),
+        "Version": LATEST,
+        "TracingConfig": {"Mode": "PassThrough"},
+        "RevisionId": _uuid_of(digest),
+        "PackageType": "Zip",
+        "Architectures": [_ARCHITECTURE],
+        "LastUpdateStatus": "Successful",
+    }
+    if isinstance(found, FailedModule):
+        return configuration | {
+            "State": "Failed",
+            "StateReason": found.traceback,
+            "StateReasonCode": "FunctionError",
+        }
+    return configuration | {
+        "Handler": f"{found.module}.{found.handler.__name__}",
+        "Description": found.description,
+        "Timeout": math.ceil(found.timeout_seconds),
+        "State": "Active",
+    }
+
+
+def _source_of(found: Function[..., Any] | FailedModule) -> Path | None:
+    if isinstance(found, FailedModule):
+        path = Path(found.path)
+        path = path / "__init__.py" if path.is_dir() else path
+    else:
+        path = Path(getattr(sys.modules.get(found.module), "__file__", None) or "")
+    return path if path.is_file() else None
+
+
+def _modified(source: Path | None) -> str:
+    at = datetime.fromtimestamp(source.stat().st_mtime if source else 0, UTC)
+    return at.isoformat(timespec="milliseconds").replace("+00:00", "+0000")
+
+
+def _uuid_of(digest: bytes) -> str:
+    digits = digest.hex()
+    return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:32]))

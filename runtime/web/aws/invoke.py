@@ -1,0 +1,295 @@
+"""Invoke, and its older form InvokeAsync."""
+
+import asyncio
+import base64
+import binascii
+import hashlib
+import re
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, NoReturn
+
+import falcon.asgi
+import msgspec
+import structlog
+
+from runtime.errors import PayloadTooLargeError
+from runtime.function import Function
+from runtime.invocation import IdempotencyKey, Record, Status
+from runtime.lambda_context import LATEST, Calling, function_arn
+from runtime.registry import Registry
+from runtime.settings import Settings
+from runtime.web.aws import names
+from runtime.web.aws.errors import LambdaError, failed_validation, not_implemented
+from runtime.web.aws.function_errors import body_of, import_error_body
+from runtime.web.aws.names import Target
+from runtime.web.aws.tail import read_tail
+from runtime.web.exchange import Request, note, read_body
+from runtime.web.invoking import Acceptance, Invoker
+from runtime.web.terms import Patience, Terms
+
+_log = structlog.get_logger("web")
+
+_TYPES = ("Event", "RequestResponse", "DryRun")
+_LOG_TYPES = ("None", "Tail")
+_LONGEST_CLIENT_CONTEXT = 3583
+_LARGEST_INVOKE_ASYNC = 262_144
+# Longer than all attempts of an SDK together: it gives up a call after 15 minutes at most, and
+# makes five.
+_CALL_SECONDS = 2 * 3600
+_CALL_ID = re.compile(r"[!-~]{1,128}")
+_CALL_SCOPE = "sdk/"
+_CLIENT_CLOSED_REQUEST = 499
+_LOG_SLACK = timedelta(seconds=1)
+
+
+class CallTerms(Terms, frozen=True, kw_only=True):
+    """Terms of a call of an SDK, which names each call, and its repetitions like it."""
+
+    kind: str
+
+    def idempotency(self, payload: bytes, *, ttl_seconds: int) -> IdempotencyKey | None:
+        """Return the key of the call: what is sent again is the same, byte by byte."""
+        del ttl_seconds  # that of keys which people choose
+        if self.idempotency_key is None:
+            return None
+        said = b"%b\n%b\n%b" % (self.kind.encode(), self.calling or b"", payload)
+        return IdempotencyKey(
+            key=self.idempotency_key,
+            digest=hashlib.sha256(said).hexdigest(),
+            ttl_seconds=_CALL_SECONDS,
+            scope=_CALL_SCOPE,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Invoke:
+    """The operations that run functions."""
+
+    registry: Registry
+    invoker: Invoker
+
+    @property
+    def _settings(self) -> Settings:
+        return self.invoker.settings
+
+    async def invoke(
+        self, req: Request, resp: falcon.asgi.Response, parameters: Mapping[str, str]
+    ) -> None:
+        """`Invoke`: run a function and wait for its end, or put it into the queue, or neither."""
+        target = _target(req, parameters)
+        kind = _one_of(req, b"x-amz-invocation-type", "invocationType", _TYPES) or "RequestResponse"
+        wants_log = _one_of(req, b"x-amz-log-type", "logType", _LOG_TYPES) == "Tail"
+        _refuse_what_is_not_there(req)
+        failed = names.failed_module_of(target, self.registry)
+        if failed is not None and kind == "RequestResponse":
+            _answer(resp, import_error_body(failed), is_error=True)
+            return
+        function = self._function(target)
+        if kind == "DryRun":
+            await _read(req, kind, limit_bytes=self._settings.max_waited_payload_bytes)
+            resp.status = 204
+        elif kind == "Event":
+            limit_bytes = self._settings.max_payload_bytes
+            await self._enqueue(req, resp, target, function, limit_bytes=limit_bytes)
+        else:
+            await self._run(req, resp, target, function, wants_log=wants_log)
+
+    async def invoke_async(
+        self, req: Request, resp: falcon.asgi.Response, parameters: Mapping[str, str]
+    ) -> None:
+        """`InvokeAsync`: what `Event` was called before."""
+        target = _target(req, parameters)
+        limit_bytes = min(_LARGEST_INVOKE_ASYNC, self._settings.max_payload_bytes)
+        function = self._function(target)
+        await self._enqueue(req, resp, target, function, limit_bytes=limit_bytes)
+
+    def _function(self, target: Target) -> Function[..., Any]:
+        """Return the function, in the one version that there is."""
+        function = self.registry.get(target.name)
+        if function is not None and target.qualifier in {None, LATEST}:
+            return function
+        if names.failed_module_of(target, self.registry) is not None:
+            raise LambdaError(
+                "ResourceConflictException",
+                "The operation cannot be performed at this time. The function is currently in the "
+                "following state: Failed",
+            )
+        raise names.not_found(target)
+
+    async def _enqueue(
+        self,
+        req: Request,
+        resp: falcon.asgi.Response,
+        target: Target,
+        function: Function[..., Any],
+        *,
+        limit_bytes: int,
+    ) -> None:
+        payload = await _read(req, "Event", limit_bytes=limit_bytes)
+        terms = _terms(req, "Event", Calling(invoked_function_arn=_arn_to_keep(target)))
+        acceptance = await self.invoker.accept(function, payload, terms=terms)
+        _say_which(req, resp, function, acceptance)
+        resp.status = 202
+
+    async def _run(
+        self,
+        req: Request,
+        resp: falcon.asgi.Response,
+        target: Target,
+        function: Function[..., Any],
+        *,
+        wants_log: bool,
+    ) -> None:
+        since = datetime.now(UTC) - _LOG_SLACK
+        calling = Calling(
+            invoked_function_arn=_arn_to_keep(target),
+            client_context=_client_context(req.header(b"x-amz-client-context")),
+        )
+        limit_bytes = self._settings.max_waited_payload_bytes
+        payload = await _read(req, "RequestResponse", limit_bytes=limit_bytes)
+        seconds = self._settings.lambda_wait_seconds
+        patience = Patience(seconds=seconds, until=time.monotonic() + seconds, hung_up=req.hung_up)
+        acceptance = await self.invoker.accept(
+            function, payload, terms=_terms(req, "RequestResponse", calling), patience=patience
+        )
+        _say_which(req, resp, function, acceptance)
+        record = acceptance.record
+        if record is None or not record.is_terminal:
+            if time.monotonic() < patience.until:
+                resp.status = _CLIENT_CLOSED_REQUEST  # for the log only: it has hung up
+                return
+            _raise_out_of_patience(acceptance.id, seconds)
+        if wants_log:
+            resp.set_header(
+                "X-Amz-Log-Result",
+                await asyncio.to_thread(
+                    read_tail,
+                    self._settings.log_dir,
+                    record,
+                    since=None if acceptance.is_replayed else since,
+                    is_quiet=self._settings.log_level in {"warning", "error"},
+                ),
+            )
+        _answer_end(resp, record)
+
+
+def _target(req: Request, parameters: Mapping[str, str]) -> Target:
+    return names.target_of(
+        parameters["FunctionName"], req.get_param("Qualifier") or None, names.caller_of(req)
+    )
+
+
+def _one_of(req: Request, header: bytes, member: str, values: tuple[str, ...]) -> str | None:
+    given = req.header(header)
+    if given and given not in values:
+        raise failed_validation(
+            given, member, f"satisfy enum value set: [{', '.join(sorted(values))}]"
+        )
+    return given or None
+
+
+def _refuse_what_is_not_there(req: Request) -> None:
+    for header, name in (
+        (b"x-amz-durable-execution-name", "DurableExecutionName"),
+        (b"x-amz-tenant-id", "TenantId"),
+    ):
+        if req.header(header) is not None:
+            raise not_implemented(f"Invoke with {name}")
+
+
+async def _read(req: Request, kind: str, *, limit_bytes: int) -> bytes:
+    """Return the payload, whatever `Content-Type` says: SDKs send none, or any."""
+    try:
+        return await read_body(req, limit_bytes=limit_bytes)
+    except PayloadTooLargeError as error:
+        size = req.announced_bytes
+        text = f"Request must be smaller than {limit_bytes} bytes for the InvokeFunction operation"
+        if kind == "Event" and size is not None:
+            text = (
+                f"{size} byte payload is too large for the Event invocation type "
+                f"(limit {limit_bytes} bytes)"
+            )
+        raise LambdaError("RequestEntityTooLargeException", text) from error
+
+
+def _client_context(header: str | None) -> dict[str, Any] | None:
+    if not header:
+        return None
+    if len(header) > _LONGEST_CLIENT_CONTEXT:
+        raise LambdaError(
+            "InvalidRequestContentException",
+            f"Client context must be no more than {_LONGEST_CLIENT_CONTEXT} bytes when "
+            "base64-encoded.",
+        )
+    try:
+        return msgspec.json.decode(base64.b64decode(header, validate=True), type=dict[str, Any])
+    except (binascii.Error, msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+        raise LambdaError(
+            "InvalidRequestContentException",
+            "Client context must be a valid Base64-encoded JSON object.",
+        ) from error
+
+
+def _terms(req: Request, kind: str, calling: Calling) -> CallTerms:
+    call_id = req.header(b"amz-sdk-invocation-id")
+    return CallTerms(
+        request_id=req.request_id,
+        trace_parent=req.header(b"traceparent"),
+        idempotency_key=call_id if call_id and _CALL_ID.fullmatch(call_id) else None,
+        takes_unfit=True,
+        calling=calling.encode() if calling != Calling() else None,
+        kind=kind,
+    )
+
+
+def _arn_to_keep(target: Target) -> str | None:
+    """Return the function's ARN if it is not the one that everybody would expect."""
+    return None if target.arn == function_arn(target.name) else target.arn
+
+
+def _say_which(
+    req: Request,
+    resp: falcon.asgi.Response,
+    function: Function[..., Any],
+    acceptance: Acceptance,
+) -> None:
+    """Say which invocation it is: in the answer, and in the log."""
+    note(req, function=function.name, invocation_id=acceptance.id)
+    resp.set_header("x-amzn-RequestId", acceptance.id)
+    if acceptance.is_replayed:
+        resp.set_header("x-emulator-deduplicated", "true")
+        _log.warning(
+            "call.repeated",
+            invocation_id=acceptance.id,
+            function=function.name,
+            request_id=req.request_id,
+            attempt=req.header(b"amz-sdk-request"),
+        )
+
+
+def _raise_out_of_patience(invocation_id: str, seconds: int) -> NoReturn:
+    raise LambdaError(
+        "ServiceException",
+        f"Invocation {invocation_id} has not ended within {seconds} seconds "
+        f"(EYAS_LAMBDA_WAIT_SECONDS). It goes on: GET /invocations/{invocation_id}",
+        status=504,
+    )
+
+
+def _answer_end(resp: falcon.asgi.Response, record: Record) -> None:
+    if record.status is Status.SUCCEEDED:
+        _answer(resp, record.result or b"null", is_error=False)
+    else:
+        _answer(resp, body_of(record), is_error=True)
+
+
+def _answer(resp: falcon.asgi.Response, body: bytes, *, is_error: bool) -> None:
+    resp.status = 200
+    resp.content_type = "application/json"
+    resp.set_header("X-Amz-Executed-Version", LATEST)
+    if is_error:
+        resp.set_header("X-Amz-Function-Error", "Unhandled")
+    resp.data = body
