@@ -1,6 +1,7 @@
 """What functions there are, as AWS describes them."""
 
 import base64
+import functools
 import hashlib
 import math
 import platform
@@ -9,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import falcon.asgi
 
@@ -25,6 +26,14 @@ _PAGE = 50
 _MOST_ITEMS = 10_000
 _RUNTIME = f"python{sys.version_info.major}.{sys.version_info.minor}"
 _ARCHITECTURE = "arm64" if platform.machine() in {"arm64", "aarch64"} else "x86_64"
+
+
+class _Source(NamedTuple):
+    """What AWS says of a function's code, here of the file of its module."""
+
+    size_bytes: int
+    digest: bytes
+    modified_at: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,23 +131,22 @@ def _max_items(req: Request) -> int:
 
 def _described(found: Function[..., Any] | FailedModule, target: Target) -> dict[str, Any]:
     """Return AWS's FunctionConfiguration."""
-    source = _source_of(found)
-    digest = hashlib.sha256(source.read_bytes() if source else b"").digest()
+    source = _source(_path_of(found))
     configuration: dict[str, Any] = {
         "FunctionName": target.name,
         "FunctionArn": target.arn,
         "Runtime": _RUNTIME,
         "Role": f"arn:aws:iam::{target.account}:role/eyas",
         "Handler": f"{found.module}.{target.name}",
-        "CodeSize": source.stat().st_size if source else 0,
+        "CodeSize": source.size_bytes,
         "Description": "",
         "Timeout": 3,
         "MemorySize": MEMORY_MB,
-        "LastModified": _modified(source),
-        "CodeSha256": base64.b64encode(digest).decode(),
+        "LastModified": source.modified_at,
+        "CodeSha256": base64.b64encode(source.digest).decode(),
         "Version": LATEST,
         "TracingConfig": {"Mode": "PassThrough"},
-        "RevisionId": _uuid_of(digest),
+        "RevisionId": _uuid_of(source.digest),
         "PackageType": "Zip",
         "Architectures": [_ARCHITECTURE],
         "LastUpdateStatus": "Successful",
@@ -157,18 +165,22 @@ def _described(found: Function[..., Any] | FailedModule, target: Target) -> dict
     }
 
 
-def _source_of(found: Function[..., Any] | FailedModule) -> Path | None:
+def _path_of(found: Function[..., Any] | FailedModule) -> Path:
     if isinstance(found, FailedModule):
         path = Path(found.path)
-        path = path / "__init__.py" if path.is_dir() else path
-    else:
-        path = Path(getattr(sys.modules.get(found.module), "__file__", None) or "")
-    return path if path.is_file() else None
+        return path / "__init__.py" if path.is_dir() else path
+    return Path(getattr(sys.modules.get(found.module), "__file__", None) or "")
 
 
-def _modified(source: Path | None) -> str:
-    at = datetime.fromtimestamp(source.stat().st_mtime if source else 0, UTC)
-    return at.isoformat(timespec="milliseconds").replace("+00:00", "+0000")
+@functools.cache
+def _source(path: Path) -> _Source:
+    """Read a module's file, once: functions are those of when the process started."""
+    try:
+        text, modified = path.read_bytes(), path.stat().st_mtime
+    except OSError:
+        text, modified = b"", 0.0
+    at = datetime.fromtimestamp(modified, UTC).isoformat(timespec="milliseconds")
+    return _Source(len(text), hashlib.sha256(text).digest(), at.replace("+00:00", "+0000"))
 
 
 def _uuid_of(digest: bytes) -> str:

@@ -266,7 +266,7 @@ def _say_which(
             invocation_id=acceptance.id,
             function=function.name,
             request_id=req.request_id,
-            attempt=req.header(b"amz-sdk-request"),
+            sdk_request=req.header(b"amz-sdk-request"),
         )
 
 

@@ -44,6 +44,21 @@ def test_who_gives_up_has_run_it_once(stack: Stack, marker: Path) -> None:
     assert lines(marker) == [["run"]]
 
 
+def test_a_call_outlives_the_web_process_that_took_it(stack: Stack, marker: Path) -> None:
+    patient = client_of(stack, retries={"total_max_attempts": 10})
+    sent = json.dumps({"marker": str(marker), "seconds": 3})
+    with ThreadPoolExecutor(1) as pool:
+        call = pool.submit(patient.invoke, FunctionName="slow", Payload=sent)
+        stack.wait_for(marker.exists, "the attempt")
+        stack.kill("web")
+        stack.start("web")
+        answer = call.result(60)
+
+    assert body(answer) == "slept"
+    assert lines(marker) == [["run"]]
+    stack.wait_until_ready()
+
+
 def test_repetitions_get_the_stored_answer(stack: Stack, marker: Path) -> None:
     sent = json.dumps({"marker": str(marker), "seconds": 0.3}).encode()
     call = {"Amz_Sdk_Invocation_Id": "0d4b62f1-7d9c-4c1e-8d27-6a5f3ed0a7a1"}
