@@ -73,10 +73,11 @@ def is_id(text: str) -> bool:
 class Invocation(msgspec.Struct, frozen=True, kw_only=True):
     """One request to run one function with one payload, as it is accepted.
 
-    `payload` is JSON text that was checked against the function's signature. `retries` and
-    `max_age_seconds` are the function's, as they were then. `trace_parent` is a W3C `traceparent`
-    header value, carried unchanged. `callback` is a URL that is told of the end. `calling` is what
-    a caller of the Lambda API has said besides the payload, as JSON text.
+    `payload` is JSON text that was checked against the function's signature; only that of a call
+    of the Lambda API need not fit. `retries` and `max_age_seconds` are the function's, as they were
+    then. `trace_parent` is a W3C `traceparent` header value, carried unchanged. `callback` is a URL
+    that is told of the end. `calling` is what a caller of the Lambda API has said besides the
+    payload, as JSON text.
     """
 
     id: str

@@ -36,15 +36,22 @@ _NOT_SAID = frozenset(
 )
 
 
-def read_tail(log_dir: Path, record: Record, *, since: datetime | None, is_quiet: bool) -> str:
+def read_tail(
+    log_dir: Path,
+    record: Record,
+    *,
+    since: datetime | None,
+    is_quiet: bool,
+    wait_seconds: float = _WAIT_SECONDS,
+) -> str:
     """Return the last 4 KB of the log of an invocation that has ended, in base64.
 
-    Blocks until the worker has logged the end, two seconds at most. With `is_quiet` it does not log
-    that of a success, so that there is nothing to wait for.
+    Blocks until the worker has logged the end, `wait_seconds` at most. With `is_quiet` it does not
+    log that of a success, so that there is nothing to wait for.
     """
     will_come = record.status in _RUN and not (is_quiet and record.status is Status.SUCCEEDED)
     lines = _records(
-        log_dir, record.id, since=since, wait_seconds=_WAIT_SECONDS if will_come else 0.0
+        log_dir, record.id, since=since, wait_seconds=wait_seconds if will_come else 0.0
     )
     text = "".join(_text(lines, record))
     return base64.b64encode(text.encode()[-_MOST_BYTES:]).decode()

@@ -39,6 +39,14 @@ def fail(event):
     raise CustomException("some\\nfailure")
 
 
+@function(retries=2, backoff=0)
+def third_time(event, context):
+    print("attempt", context.attempt)
+    if context.attempt < 3:
+        raise OSError("not yet")
+    return context.attempt
+
+
 @function
 def leave(code: int):
     sys.exit(code)

@@ -30,6 +30,14 @@ def test_a_call_that_is_repeated_after_a_read_timeout_runs_once(stack: Stack, ma
     )
     assert warned
     assert {line["level"] for line in warned} == {"warning"}
+    # Whoever hung up is no server error.
+    finished = logged(
+        stack,
+        lambda line: line["event"] == "request.finished" and line.get("invocation_id") == one,
+        process="web",
+    )
+    assert {line["status"] for line in finished} == {200, 499}
+    assert {line["level"] for line in finished} == {"info"}
 
 
 def test_who_gives_up_has_run_it_once(stack: Stack, marker: Path) -> None:
@@ -106,3 +114,23 @@ def test_a_callers_key_and_a_call_are_different_names(stack: Stack) -> None:
 def test_any_content_type_is_read_as_json(stack: Stack) -> None:
     for media_type in ("application/octet-stream", "application/x-www-form-urlencoded", "text/x"):
         assert post(stack, "echo", b'{"a": 1}', Content_Type=media_type).body == {"a": 1}
+
+
+def test_a_call_whose_record_is_gone_is_not_run_again(stack: Stack) -> None:
+    call = {"Amz_Sdk_Invocation_Id": "to-be-purged"}
+    one = post(stack, "fail", **call).headers["x-amzn-requestid"]
+    assert stack.request(f"/dead-letters/{one}", method="DELETE").status == 204
+    again = post(stack, "fail", **call)
+
+    assert again.status == 409
+    assert again.headers["x-amzn-errortype"] == "ResourceConflictException"
+    assert one in again.body["message"]
+
+
+def test_a_reset_forgets_calls(stack: Stack, marker: Path) -> None:
+    sent = json.dumps({"marker": str(marker), "seconds": 0}).encode()
+    for _ in range(2):
+        answer = post(stack, "slow", sent, Amz_Sdk_Invocation_Id="before-and-after")
+        assert "x-emulator-deduplicated" not in answer.headers
+        stack.reset()
+    assert len(lines(marker)) == 2

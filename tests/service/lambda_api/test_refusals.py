@@ -22,7 +22,13 @@ def test_an_unknown_function_is_a_typed_exception(client: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("sent", "reason"), [(b"{", "truncated"), (b"\x87abc", ""), (b"[" * 200 + b"]" * 200, "nested")]
+    ("sent", "reason"),
+    [
+        (b"{", "truncated"),
+        (b"\x87abc", ""),
+        (b'"\x87"', "UTF-8"),
+        (b"[" * 200 + b"]" * 200, "nested"),
+    ],
 )
 @pytest.mark.parametrize("kind", ["RequestResponse", "Event"])
 def test_what_is_no_json_is_a_typed_exception(

@@ -3,7 +3,7 @@
 import base64
 from typing import Any
 
-from tests.lambda_api import request_id
+from tests.lambda_api import body, request_id
 
 
 def tail(answer: Any) -> str:
@@ -43,3 +43,14 @@ def test_the_tail_is_the_last_4_kb(client: Any) -> None:
     assert len(raw) == 4096
     assert b"line 004999\nEND RequestId: " in raw
     assert "LogResult" not in client.invoke(FunctionName="flood", Payload=b'{"lines": 1}')
+
+
+def test_a_function_with_retries_is_waited_for_and_shows_all_attempts(client: Any) -> None:
+    answer = client.invoke(FunctionName="third_time", LogType="Tail")
+
+    assert body(answer) == 3
+    assert "FunctionError" not in answer
+    lines = [line.partition(" ")[0] for line in tail(answer).split("\n")]
+    assert lines.count("START") == lines.count("END") == lines.count("REPORT") == 3
+    assert lines.count("attempt") == 3
+    assert lines.count("[ERROR]") == 2
