@@ -37,8 +37,8 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
     `replay_of` is the id of the invocation that this one repeats. With `has_event`, there is the
     header that a CloudEvent in binary mode has. `digest` is of what must be the same if the key is
     used again; None for that of the payload. With `takes_unfit`, a payload that does not fit the
-    function is accepted too, and its attempt will fail. `calling` is what a caller of the Lambda API
-    says besides.
+    function is accepted too, and its attempt will fail. `calling` is what a caller of the Lambda
+    API says besides.
     """
 
     request_id: str

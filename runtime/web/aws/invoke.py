@@ -1,10 +1,6 @@
 """Invoke, and its older form InvokeAsync."""
 
 import asyncio
-import base64
-import binascii
-import hashlib
-import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,56 +8,30 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, NoReturn
 
 import falcon.asgi
-import msgspec
 import structlog
 
 from runtime.errors import PayloadTooLargeError
 from runtime.function import Function
-from runtime.invocation import IdempotencyKey, Record, Status
-from runtime.lambda_context import LATEST, Calling, function_arn
+from runtime.invocation import Record, Status
+from runtime.lambda_context import LATEST
 from runtime.registry import Registry
 from runtime.settings import Settings
-from runtime.web.aws import names
+from runtime.web.aws import calls, names
 from runtime.web.aws.errors import LambdaError, failed_validation, not_implemented
 from runtime.web.aws.function_errors import body_of, import_error_body
 from runtime.web.aws.names import Target
 from runtime.web.aws.tail import read_tail
 from runtime.web.exchange import Request, note, read_body
 from runtime.web.invoking import Acceptance, Invoker
-from runtime.web.terms import Patience, Terms
+from runtime.web.terms import Patience
 
 _log = structlog.get_logger("web")
 
 _TYPES = ("Event", "RequestResponse", "DryRun")
 _LOG_TYPES = ("None", "Tail")
-_LONGEST_CLIENT_CONTEXT = 3583
 _LARGEST_INVOKE_ASYNC = 262_144
-# Longer than all attempts of an SDK together: it gives up a call after 15 minutes at most, and
-# makes five.
-_CALL_SECONDS = 2 * 3600
-_CALL_ID = re.compile(r"[!-~]{1,128}")
-_CALL_SCOPE = "sdk/"
 _CLIENT_CLOSED_REQUEST = 499
 _LOG_SLACK = timedelta(seconds=1)
-
-
-class CallTerms(Terms, frozen=True, kw_only=True):
-    """Terms of a call of an SDK, which names each call, and its repetitions like it."""
-
-    kind: str
-
-    def idempotency(self, payload: bytes, *, ttl_seconds: int) -> IdempotencyKey | None:
-        """Return the key of the call: what is sent again is the same, byte by byte."""
-        del ttl_seconds  # that of keys which people choose
-        if self.idempotency_key is None:
-            return None
-        said = b"%b\n%b\n%b" % (self.kind.encode(), self.calling or b"", payload)
-        return IdempotencyKey(
-            key=self.idempotency_key,
-            digest=hashlib.sha256(said).hexdigest(),
-            ttl_seconds=_CALL_SECONDS,
-            scope=_CALL_SCOPE,
-        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,7 +99,7 @@ class Invoke:
         limit_bytes: int,
     ) -> None:
         payload = await _read(req, "Event", limit_bytes=limit_bytes)
-        terms = _terms(req, "Event", Calling(invoked_function_arn=_arn_to_keep(target)))
+        terms = calls.terms_of(req, "Event", target)
         acceptance = await self.invoker.accept(function, payload, terms=terms)
         _say_which(req, resp, function, acceptance)
         resp.status = 202
@@ -144,17 +114,12 @@ class Invoke:
         wants_log: bool,
     ) -> None:
         since = datetime.now(UTC) - _LOG_SLACK
-        calling = Calling(
-            invoked_function_arn=_arn_to_keep(target),
-            client_context=_client_context(req.header(b"x-amz-client-context")),
-        )
+        terms = calls.terms_of(req, "RequestResponse", target)
         limit_bytes = self._settings.max_waited_payload_bytes
         payload = await _read(req, "RequestResponse", limit_bytes=limit_bytes)
         seconds = self._settings.lambda_wait_seconds
         patience = Patience(seconds=seconds, until=time.monotonic() + seconds, hung_up=req.hung_up)
-        acceptance = await self.invoker.accept(
-            function, payload, terms=_terms(req, "RequestResponse", calling), patience=patience
-        )
+        acceptance = await self.invoker.accept(function, payload, terms=terms, patience=patience)
         _say_which(req, resp, function, acceptance)
         record = acceptance.record
         if record is None or not record.is_terminal:
@@ -213,41 +178,6 @@ async def _read(req: Request, kind: str, *, limit_bytes: int) -> bytes:
                 f"(limit {limit_bytes} bytes)"
             )
         raise LambdaError("RequestEntityTooLargeException", text) from error
-
-
-def _client_context(header: str | None) -> dict[str, Any] | None:
-    if not header:
-        return None
-    if len(header) > _LONGEST_CLIENT_CONTEXT:
-        raise LambdaError(
-            "InvalidRequestContentException",
-            f"Client context must be no more than {_LONGEST_CLIENT_CONTEXT} bytes when "
-            "base64-encoded.",
-        )
-    try:
-        return msgspec.json.decode(base64.b64decode(header, validate=True), type=dict[str, Any])
-    except (binascii.Error, msgspec.MsgspecError, UnicodeError, RecursionError) as error:
-        raise LambdaError(
-            "InvalidRequestContentException",
-            "Client context must be a valid Base64-encoded JSON object.",
-        ) from error
-
-
-def _terms(req: Request, kind: str, calling: Calling) -> CallTerms:
-    call_id = req.header(b"amz-sdk-invocation-id")
-    return CallTerms(
-        request_id=req.request_id,
-        trace_parent=req.header(b"traceparent"),
-        idempotency_key=call_id if call_id and _CALL_ID.fullmatch(call_id) else None,
-        takes_unfit=True,
-        calling=calling.encode() if calling != Calling() else None,
-        kind=kind,
-    )
-
-
-def _arn_to_keep(target: Target) -> str | None:
-    """Return the function's ARN if it is not the one that everybody would expect."""
-    return None if target.arn == function_arn(target.name) else target.arn
 
 
 def _say_which(

@@ -1,0 +1,82 @@
+"""A call of an SDK: what its headers say of it, and how it is known again when it is repeated."""
+
+import base64
+import binascii
+import hashlib
+import re
+from typing import Any
+
+import msgspec
+
+from runtime.invocation import IdempotencyKey
+from runtime.lambda_context import Calling, function_arn
+from runtime.web.aws.errors import LambdaError
+from runtime.web.aws.names import Target
+from runtime.web.exchange import Request
+from runtime.web.terms import Terms
+
+_LONGEST_CLIENT_CONTEXT = 3583
+# Longer than all attempts of an SDK together: it gives up a call after 15 minutes at most, and
+# makes five.
+_CALL_SECONDS = 2 * 3600
+_CALL_ID = re.compile(r"[!-~]{1,128}")
+_CALL_SCOPE = "sdk/"
+
+
+class CallTerms(Terms, frozen=True, kw_only=True):
+    """Terms of a call of an SDK, which names each call, and its repetitions like it."""
+
+    kind: str
+
+    def idempotency(self, payload: bytes, *, ttl_seconds: int) -> IdempotencyKey | None:
+        """Return the key of the call: what is sent again is the same, byte by byte."""
+        del ttl_seconds  # that of keys which people choose
+        if self.idempotency_key is None:
+            return None
+        said = b"%b\n%b\n%b" % (self.kind.encode(), self.calling or b"", payload)
+        return IdempotencyKey(
+            key=self.idempotency_key,
+            digest=hashlib.sha256(said).hexdigest(),
+            ttl_seconds=_CALL_SECONDS,
+            scope=_CALL_SCOPE,
+        )
+
+
+def terms_of(req: Request, kind: str, target: Target) -> CallTerms:
+    """Read the headers that are about a call of one type; raises `LambdaError`."""
+    calling = Calling(invoked_function_arn=_arn_to_keep(target))
+    if kind == "RequestResponse":
+        said = _client_context(req.header(b"x-amz-client-context"))
+        calling = msgspec.structs.replace(calling, client_context=said)
+    call_id = req.header(b"amz-sdk-invocation-id")
+    return CallTerms(
+        request_id=req.request_id,
+        trace_parent=req.header(b"traceparent"),
+        idempotency_key=call_id if call_id and _CALL_ID.fullmatch(call_id) else None,
+        takes_unfit=True,
+        calling=calling.encode() if calling != Calling() else None,
+        kind=kind,
+    )
+
+
+def _client_context(header: str | None) -> dict[str, Any] | None:
+    if not header:
+        return None
+    if len(header) > _LONGEST_CLIENT_CONTEXT:
+        raise LambdaError(
+            "InvalidRequestContentException",
+            f"Client context must be no more than {_LONGEST_CLIENT_CONTEXT} bytes when "
+            "base64-encoded.",
+        )
+    try:
+        return msgspec.json.decode(base64.b64decode(header, validate=True), type=dict[str, Any])
+    except (binascii.Error, msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+        raise LambdaError(
+            "InvalidRequestContentException",
+            "Client context must be a valid Base64-encoded JSON object.",
+        ) from error
+
+
+def _arn_to_keep(target: Target) -> str | None:
+    """Return the function's ARN if it is not the one that everybody would expect."""
+    return None if target.arn == function_arn(target.name) else target.arn
