@@ -133,7 +133,7 @@ class Invoker:
         for each in asked:
             offer = self._offer(
                 each.function,
-                [_invocation(each.function, each.payload, each.terms)],
+                [invocation_of(each.function, each.payload, each.terms)],
                 each.terms,
             )
             is_full = len(waiting) == _MOST_OFFERS
@@ -155,7 +155,7 @@ class Invoker:
         for (asked, _), outcome in zip(waiting, outcomes, strict=True):
             if isinstance(outcome, BaseException):
                 raise outcome
-            self._raise_refusal(outcome, asked.terms)
+            self.raise_refusal(outcome, asked.terms)
             is_replayed = outcome.outcome is Accepting.REPLAYED
             found.append(Acceptance(id=outcome.id, is_replayed=is_replayed))
         return found

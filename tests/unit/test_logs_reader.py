@@ -41,6 +41,15 @@ def test_all_files_and_their_backups_are_merged_by_time(tmp_path: Path) -> None:
     assert events(tmp_path) == list("abcdefgh")
 
 
+def test_the_files_of_one_process_alone(tmp_path: Path) -> None:
+    write(tmp_path / "web.log", [line(0, "a")])
+    write(tmp_path / "worker.log.1", [line(1, "b")])
+    write(tmp_path / "worker.log", [line(2, "c")])
+    write(tmp_path / "worker2.log", [line(3, "d")])
+    assert events(tmp_path, process="worker") == ["b", "c"]
+    assert events(tmp_path, process="scheduler") == []
+
+
 def test_lines_of_several_writers_are_put_in_order(tmp_path: Path) -> None:
     write(tmp_path / "web.log.1", [line(1, "b"), line(0, "a"), line(3, "d")])
     write(tmp_path / "web.log", [line(2, "c"), line(5, "f"), line(4, "e")])
