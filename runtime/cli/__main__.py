@@ -15,6 +15,7 @@ _COMMANDS = {
     "cancel": "Cancel an invocation.",
     "check": "Check settings, functions and the running stack.",
     "dead-letters": "List what was given up, run it again, or forget it.",
+    "event": "Print a sample event of another service.",
     "invoke": "Run a function on the running stack.",
     "list": "List the functions.",
     "logs": "Show the logs of every process, in the order of time.",

@@ -3,6 +3,8 @@
 import json
 import re
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -259,3 +261,21 @@ def test_list_shows_what_http_shows(run: Run, web_stack: Stack) -> None:
 
     del shown["counts"]
     assert listed["limited"] == shown
+
+
+def test_a_sample_event_is_piped_into_a_handler_that_takes_it_whole(eyas_stack: Stack) -> None:
+    command = (
+        f"'{sys.executable}' -m runtime.cli event sqs --body '[1]' --count 2"
+        f" | '{sys.executable}' -m runtime.cli invoke echo - --wait"
+    )
+    result = subprocess.run(
+        ["/bin/sh", "-c", command],
+        env=eyas_stack.process_environment,
+        capture_output=True,
+        check=False,
+        timeout=60,
+    )
+
+    assert result.returncode == 0, result.stderr
+    records = json.loads(result.stdout)["Records"]
+    assert [json.loads(record["body"]) for record in records] == [[1]] * 2

@@ -28,6 +28,7 @@ def test_help_lists_every_command(run: Any) -> None:
         "cancel",
         "check",
         "dead-letters",
+        "event",
         "invoke",
         "list",
         "logs",
