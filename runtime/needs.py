@@ -7,28 +7,22 @@ import structlog
 
 from runtime import entry
 from runtime.errors import BrokerUnavailableError, BrokerUnsupportedError, DefinitionError
-from runtime.registry import Registry
+from runtime.reloading import Reloader, log_failed
 from runtime.settings import Settings
 from runtime.store import check_server, is_reachable
 
 
-def load_functions(settings: Settings) -> Registry:
+def load_functions(settings: Settings) -> Reloader:
     """Discover the functions; log each module that failed; exit if there is no such folder."""
     log = structlog.get_logger("runtime")
     try:
-        registry = Registry.discover(settings.functions_dir)
+        reloader = Reloader.of(settings.functions_dir)
     except DefinitionError as error:
         entry.stop(str(error))
-    for failed in registry.failed:
-        log.error(
-            "module.failed",
-            module=failed.module,
-            path=failed.path,
-            error=failed.error,
-            exception=failed.traceback,
-        )
+    registry = reloader.registry
+    log_failed(registry)
     log.info("functions.loaded", functions=list(registry), failed=len(registry.failed))
-    return registry
+    return reloader
 
 
 def wait_for_broker(url: str) -> None:

@@ -1,5 +1,6 @@
 """The functions of one folder, found by importing its modules."""
 
+import contextlib
 import importlib
 import importlib.machinery
 import importlib.util
@@ -78,6 +79,36 @@ class Registry(Mapping[str, Function[..., Any]]):
             functions=MappingProxyType(dict(sorted(functions.items()))), failed=tuple(failed)
         )
 
+    def discover_again(self, folder: Path) -> Self:
+        """Read `folder` anew: modules are imported once more, as new modules.
+
+        What a module that fails now defined before, stays as it was. If the folder as a whole
+        cannot be used any more, everything does. Code that runs keeps the modules that it has.
+        """
+        folder = folder.resolve()
+        before = _take_out(folder.name)
+        _forget_bytecode(folder)
+        found: Self | None = None
+        try:
+            found = type(self).discover(folder)
+        except DefinitionError as error:
+            cause = error.__cause__ or error
+            failed = _failed(folder.name, folder, cause)
+            return type(self)(functions=self.functions, failed=(failed,))
+        finally:
+            _put_back(folder.name, before, everything=found is None)
+        kept = {
+            name: function
+            for name, function in self.functions.items()
+            if name not in found.functions and found.has_failed(function.module)
+        }
+        functions = dict(sorted((kept | dict(found.functions)).items()))
+        return type(self)(functions=MappingProxyType(functions), failed=found.failed)
+
+    def has_failed(self, module: str) -> bool:
+        """Tell whether a module, or the package that it is in, could not be used."""
+        return any((module + ".").startswith(failed.module + ".") for failed in self.failed)
+
     def find(self, name: str) -> Function[..., Any]:
         """Return a function, or raise `UnknownFunctionError` naming those that exist."""
         try:
@@ -127,6 +158,32 @@ def _make_importable(folder: Path) -> None:
             f"the functions folder {folder} is hidden by another module of the same name "
             f"({getattr(loaded, '__file__', None) or 'of the standard library'}): rename it"
         )
+
+
+def _take_out(package: str) -> dict[str, ModuleType]:
+    """Let the modules of a package be imported anew; return those that there were."""
+    return {
+        name: sys.modules.pop(name)
+        for name in list(sys.modules)
+        if name == package or name.startswith(package + ".")
+    }
+
+
+def _put_back(package: str, before: Mapping[str, ModuleType], *, everything: bool) -> None:
+    """Have modules again that could not be imported anew, unless their files are gone."""
+    if everything:
+        _take_out(package)
+    for name, module in before.items():
+        file = getattr(module, "__file__", None)
+        if everything or (name not in sys.modules and file is not None and Path(file).exists()):
+            sys.modules[name] = module
+
+
+def _forget_bytecode(folder: Path) -> None:
+    # Of two versions of the same size, written in the same second, Python would take the first.
+    for source in folder.rglob("*.py"):
+        with contextlib.suppress(OSError):
+            Path(importlib.util.cache_from_source(source)).unlink(missing_ok=True)
 
 
 def _places_of(module: ModuleType | None) -> Iterable[str]:

@@ -367,6 +367,15 @@ FIELDS = (
         "everything (unset: on if web listens on loopback only)",
     ),
     Field(
+        name="reload",
+        variable="EYAS_RELOAD",
+        parse=_switch,
+        default=None,
+        expected="on or off",
+        meaning="whether web and worker read the functions folder anew when a file in it changes "
+        "(unset: like EYAS_EMULATOR)",
+    ),
+    Field(
         name="time_scale",
         variable="EYAS_TIME_SCALE",
         parse=_scale,
@@ -456,6 +465,7 @@ class Settings:
     callback_key: bytes | None
     callback_hosts: tuple[str, ...]
     emulator: bool
+    reload: bool
     time_scale: float
     allowed_hosts: tuple[str, ...]
     allowed_origins: tuple[str, ...]
@@ -482,6 +492,8 @@ class Settings:
         values["workers"] = values.get("workers") or os.cpu_count() or 1
         if values.get("emulator") is None:
             values["emulator"] = is_loopback(values.get("host") or "")
+        if values.get("reload") is None:
+            values["reload"] = values["emulator"]
         problems.extend(_contradictions(values))
         if problems:
             raise SettingsError(problems)

@@ -8,8 +8,11 @@ import sys
 import structlog
 
 from runtime import entry, logs, needs
+from runtime.registry import Registry
+from runtime.settings import Settings
 from runtime.store import AsyncStore, GroupCommit, Watcher
-from runtime.web.app import create_app
+from runtime.web.app import App, create_app
+from runtime.web.current import CurrentApp
 from runtime.web.server import AddressInUseError, check_address, serve
 
 _COLLECTED_OBJECTS = 20_000
@@ -18,18 +21,20 @@ _COLLECTED_OBJECTS = 20_000
 def main() -> None:
     """Run the web process until it is told to stop."""
     settings = entry.prepare("web")
-    registry = needs.load_functions(settings)
+    reloader = needs.load_functions(settings)
     try:
         check_address(settings)
     except AddressInUseError as error:
         entry.stop(str(error))
-    app = create_app(
-        registry=registry,
-        settings=settings,
-        store=AsyncStore(settings.broker_url),
-        commits=GroupCommit(settings.broker_url),
-        watcher=Watcher(settings.broker_url),
-    )
+    store = AsyncStore(settings.broker_url)
+    commits, watcher = GroupCommit(settings.broker_url), Watcher(settings.broker_url)
+
+    def make(registry: Registry) -> App:
+        return create_app(
+            registry=registry, settings=settings, store=store, commits=commits, watcher=watcher
+        )
+
+    app = CurrentApp(make, reloader)
     # What is there now stays. Of what requests make, next to nothing is in cycles: looking for them
     # after each 700 objects takes a twentieth of the time that a request has.
     gc.freeze()
@@ -40,8 +45,15 @@ def main() -> None:
     )
     with asyncio.Runner(loop_factory=loop_factory) as runner:
         logs.write_by_turns(runner.get_loop().call_soon)
-        runner.run(serve(app, settings))
+        runner.run(_serve(app, settings))
     structlog.get_logger("web").info("web.stopped")
+
+
+async def _serve(app: CurrentApp, settings: Settings) -> None:
+    following = asyncio.create_task(app.follow()) if settings.reload else None
+    await serve(app, settings)
+    if following is not None:
+        following.cancel()
 
 
 if __name__ == "__main__":

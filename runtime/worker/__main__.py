@@ -52,7 +52,7 @@ def _retire(app: EyasCelery) -> None:
 def main() -> None:
     """Run the worker until it is told to stop; attempts that are running are finished first."""
     settings = entry.prepare("worker", quiet=QUIET_LOGGERS)
-    registry = needs.load_functions(settings)
+    reloader = needs.load_functions(settings)
     url = settings.broker_url
     needs.wait_for_broker(url)
     # Celery warns root of pickle, which this application does not accept: JSON only.
@@ -69,7 +69,7 @@ def main() -> None:
         "HONCHO_PROCESS_NAME", "worker"
     )
     store = Store(url, reply_seconds=_REPLY_SECONDS)
-    app = create_celery(registry=registry, settings=settings, store=store, name=name)
+    app = create_celery(reloader=reloader, settings=settings, store=store, name=name)
 
     def stop_one(invocation_id: str) -> None:
         pid = pool_process_of(invocation_id)

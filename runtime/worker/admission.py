@@ -2,7 +2,7 @@
 
 import contextlib
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -11,10 +11,10 @@ import structlog
 
 from runtime import json_text, message
 from runtime.errors import InvalidPayloadError
+from runtime.function import Function
 from runtime.invocation import Invocation, Status, new_id
 from runtime.outcome import FunctionError, killed_its_worker, not_registered
 from runtime.policy import DeadLetterReason
-from runtime.registry import Registry
 from runtime.settings import Settings
 from runtime.store import Store, claims, lifecycle
 from runtime.store.claims import Claim, Ticket
@@ -36,7 +36,7 @@ _INNOCENT_DELIVERIES = 4
 class Admission:
     """Lets sound messages of known functions pass, when they are due, and deals with all others."""
 
-    registry: Registry
+    functions: Mapping[str, Function[..., Any]]
     store: Store
     settings: Settings
     take: Callable[[Iterable[Ticket]], None]
@@ -55,7 +55,7 @@ class Admission:
             return sound.raw
         if not sound.is_ours:
             self._adopt(sound)
-        if sound.task not in self.registry:
+        if sound.task not in self.functions:
             self._finish_unknown(held, sound)
             return None
         if sound.due_at is not None and self._is_put_off(held, sound, sound.due_at):
@@ -75,11 +75,11 @@ class Admission:
         shown = raw.decode("utf-8", "backslashreplace")
         named = _NAME.search(raw[:_SHOWN_CHARACTERS])
         task = named[1].decode() if named else None
-        if task is not None and task not in self.registry:
+        if task is not None and task not in self.functions:
             why = f"{why} (its task is {task!r})"
         dead_letter = Invocation(
             id=new_id(),
-            function=task if task is not None and task in self.registry else _UNKNOWN,
+            function=task if task is not None and task in self.functions else _UNKNOWN,
             payload=json_text.encode(shown[:_SHOWN_CHARACTERS]),
             trigger="celery",
             timeout_seconds=0,
@@ -104,7 +104,7 @@ class Admission:
 
     def _adopt(self, sound: Envelope) -> None:
         """Make the record of a message that a Celery program has put into the queue."""
-        function = self.registry.get(sound.task)
+        function = self.functions.get(sound.task)
         payload = {"args": sound.args, "kwargs": sound.kwargs}
         if function is not None:
             # If they do not fit, the attempt fails, so that a chain or chord hears of it.
@@ -133,7 +133,7 @@ class Admission:
     def _fits(self, sound: Envelope) -> bool:
         """Tell whether the record has the payload as the function takes it."""
         try:
-            self.registry[sound.task].payload.named(sound.args, sound.kwargs)
+            self.functions[sound.task].payload.named(sound.args, sound.kwargs)
         except InvalidPayloadError:
             return False
         return True

@@ -4,14 +4,12 @@ import os
 import re
 import secrets
 import socket
-from collections.abc import Mapping
 from typing import Any
 
 import celery
 
-from runtime.function import Function
 from runtime.message import QUEUE
-from runtime.registry import Registry
+from runtime.reloading import LiveFunctions, Reloader
 from runtime.settings import Settings
 from runtime.store import Store, records
 from runtime.worker import control, serializer, transport
@@ -26,9 +24,10 @@ from runtime.worker.dispatcher import Dispatcher
 from runtime.worker.executor.work import Work
 from runtime.worker.executor_step import Executors
 from runtime.worker.lanes import Lanes
+from runtime.worker.reload_step import FunctionsReload
 from runtime.worker.settling import Settling
 from runtime.worker.steps import EventsTogether, LeaseRenewal, PoolMending
-from runtime.worker.task import FunctionTask
+from runtime.worker.task import register
 
 
 class EyasCelery(celery.Celery):  # type: ignore[misc]
@@ -41,13 +40,16 @@ class EyasCelery(celery.Celery):  # type: ignore[misc]
     eyas_store: Store
     eyas_settings: Settings
     eyas_worker: str
+    eyas_reloader: Reloader
+    eyas_functions: LiveFunctions
+    eyas_attempts: Attempts
     eyas_admission: Admission
     eyas_dispatcher: Dispatcher
     eyas_audience: CeleryAudience
     eyas_acknowledged: list[str]
 
 
-def create_celery(*, registry: Registry, settings: Settings, store: Store, name: str) -> EyasCelery:
+def create_celery(*, reloader: Reloader, settings: Settings, store: Store, name: str) -> EyasCelery:
     """Make the application. Each setting that is not Celery's default says what it prevents."""
     serializer.install()
     control.install()
@@ -61,11 +63,16 @@ def create_celery(*, registry: Registry, settings: Settings, store: Store, name:
     app.eyas_settings = settings
     app.eyas_worker = _unique(f"{name}@{socket.gethostname()}:{os.getpid()}")
     app.eyas_audience = CeleryAudience()
+    app.eyas_reloader = reloader
     callback = callback_function(settings, store)
-    functions = {**registry, callback.name: callback}
-    app.eyas_dispatcher = _dispatcher(app, functions)
+    app.eyas_functions = LiveFunctions(reloader=reloader, always={callback.name: callback})
+    app.eyas_attempts = Attempts(store=store, settings=settings)
+    app.eyas_dispatcher = _dispatcher(app)
     app.eyas_admission = Admission(
-        registry=registry, store=store, settings=settings, take=app.eyas_dispatcher.take
+        functions=LiveFunctions(reloader=reloader),
+        store=store,
+        settings=settings,
+        take=app.eyas_dispatcher.take,
     )
     app.eyas_acknowledged = []
     transport.install(
@@ -109,15 +116,13 @@ def create_celery(*, registry: Registry, settings: Settings, store: Store, name:
         },
     )
     app.steps["worker"].add(Executors)
-    app.steps["consumer"].update({LeaseRenewal, PoolMending, EventsTogether})
-    attempts = Attempts(store=store, settings=settings)
-    for function in functions.values():
-        app.register_task(FunctionTask(function, worker=app.eyas_worker, attempts=attempts))
+    app.steps["consumer"].update({LeaseRenewal, PoolMending, EventsTogether, FunctionsReload})
+    register(app, app.eyas_functions, worker=app.eyas_worker, attempts=app.eyas_attempts)
     return app
 
 
-def _dispatcher(app: EyasCelery, functions: Mapping[str, Function[..., Any]]) -> Dispatcher:
-    settings, store = app.eyas_settings, app.eyas_store
+def _dispatcher(app: EyasCelery) -> Dispatcher:
+    settings, store, functions = app.eyas_settings, app.eyas_store, app.eyas_functions
 
     def celery_result(
         invocation_id: str, error: BaseException, *, traceback: str, is_retried: bool

@@ -62,7 +62,7 @@ class Consumer(CeleryConsumer):  # type: ignore[misc]
     def create_task_handler(self, *args: Any, **kwargs: Any) -> Callable[[Any], None]:
         """Return what is called with each message."""
         handle = super().create_task_handler(*args, **kwargs)
-        functions = self.app.eyas_admission.registry
+        functions = self.app.eyas_admission.functions
 
         def handle_or_quarantine(message: Any) -> None:
             if message.headers["task"] in functions:

@@ -57,7 +57,8 @@ class Dispatcher:
     `timeout_of` tells after how many seconds an attempt of a function is stopped, and `may_start`
     whether Celery's rate limits let one start. `loop` is the event loop, while there is one. After
     `lease_ends_at` (monotonic) others may have been given what waits here. Other threads may put
-    ids of cancelled invocations into `to_stop`.
+    ids of cancelled invocations into `to_stop`. With `may_be_behind` there may be functions that
+    are not known here yet: what is for one waits until `refuse_unknown` is called.
     """
 
     lanes: Lanes
@@ -69,6 +70,7 @@ class Dispatcher:
     may_start: Callable[[str], bool] = lambda _: True
     loop: "Loop | None" = None
     is_stopping: bool = False
+    may_be_behind: bool = False
     lease_ends_at: float = float("inf")
     to_stop: deque[str] = field(default_factory=deque)
     _numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
@@ -121,15 +123,34 @@ class Dispatcher:
         """Have claimed invocations run, or what else is to become of them."""
         taken = 0
         for ticket in tickets:
-            if ticket.function not in self.lanes.functions:
-                refusals.refuse_unknown(self.settling, ticket)
-                continue
             self.lanes.add(ticket)
             taken += 1
+        if not self.may_be_behind:
+            self.refuse_unknown()
         self.hand_out()
         self.lanes.adjust_room(taken)
         if self.loop is not None:
             self.loop.watch_soon()
+
+    def refuse_unknown(self) -> None:
+        """Finish what is for functions that do not exist."""
+        for ticket in self.lanes.pop_unknown():
+            refusals.refuse_unknown(self.settling, ticket)
+
+    def renew(self) -> None:
+        """Run what begins from now on in new executors: the functions have changed.
+
+        What has begun ends where it is, with its deadline.
+        """
+        now = time.monotonic()
+        # Stand in line again: a function may have another kind of handler now.
+        for ticket in self.lanes.pop_all():
+            self.lanes.add(ticket)
+        for executor in self.lanes.retire():
+            self._wait_again(executor.take_back(), now)
+            self._end_if_retired(executor, now)
+        self._fill()
+        self.hand_out()
 
     def hand_out(self) -> None:
         """Give what waits to executors that have room for it."""
@@ -162,6 +183,8 @@ class Dispatcher:
             self.lanes.unload(executor, attempt.function, run_seconds=answer.run_seconds)
         if executor.is_dead:
             self._bury(executor, now)
+        else:
+            self._end_if_retired(executor, now)
 
     def settle(self) -> None:
         """Tell the broker what has ended, and hand out what waits."""
@@ -177,6 +200,8 @@ class Dispatcher:
             elif executor.handed:
                 self.settling.begun(list(self._long(executor, now)), now)
                 (self._watch_shared if executor.is_shared else self._watch_serial)(executor, now)
+            else:
+                self._end_if_retired(executor, now)
         while self.to_stop:
             self.stop(self.to_stop.popleft())
         self.settling.debts.pay()
@@ -378,9 +403,13 @@ class Dispatcher:
             executor.is_dead = True
             self._bury(executor, now)
 
+    def _end_if_retired(self, executor: Executor[Attempt], now: float) -> None:
+        """End a process that is to be given nothing more, when it has finished what it had."""
+        if executor in self.lanes.retired and not executor.handed and not executor.is_killed:
+            self._replace(executor, now)
+
     def _bury(self, executor: Executor[Attempt], now: float) -> None:
         """Deal with what a process leaves behind that has ended, and start another."""
-        lane = next(lane for lane in self.lanes.all if executor in lane.executors)
         self._wait_again(executor.take_back(), now)
         left = list(executor.handed.values())
         executor.handed.clear()
@@ -398,7 +427,7 @@ class Dispatcher:
         if self.loop is not None:
             self.loop.forget(executor.answers.fileno())
         executor.close()
-        lane.executors.remove(executor)
+        self.lanes.remove(executor)
         self._fill()
 
     def _fill(self) -> None:

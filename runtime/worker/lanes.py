@@ -34,10 +34,12 @@ class Lane:
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Lanes:
-    """A lane for each kind of executors, and beside them what waits for Celery's rate limits.
+    """A lane for each kind of executors, and beside them what waits for something else.
 
     `serial` is for what runs alone in its process, `coroutines` for `async def` handlers, and
-    `threads` for functions that have some.
+    `threads` for functions that have some. Beside them waits what Celery's rate limits hold back,
+    and what is for a function that does not exist, or not yet. `retired` executors finish what they
+    have, and are given nothing more.
     """
 
     functions: Mapping[str, Function[..., Any]]
@@ -46,7 +48,9 @@ class Lanes:
     serial: Lane = field(default_factory=lambda: Lane(is_shared=False))
     coroutines: Lane = field(default_factory=lambda: Lane(is_shared=True))
     threads: Lane = field(default_factory=lambda: Lane(is_shared=True))
+    retired: list[Executor[Attempt]] = field(default_factory=list)
     _limited: deque[Ticket] = field(default_factory=deque)
+    _unknown: deque[Ticket] = field(default_factory=deque)
     _window: int = 1
 
     @property
@@ -56,11 +60,11 @@ class Lanes:
 
     @property
     def executors(self) -> list[Executor[Attempt]]:
-        return [one for lane in self.all for one in lane.executors]
+        return [*(one for lane in self.all for one in lane.executors), *self.retired]
 
     @property
     def waiting(self) -> list[Ticket]:
-        return [*(one for lane in self.all for one in lane.waiting), *self._limited]
+        return [one for line in self._lines() for one in line]
 
     # How much should wait.
 
@@ -87,13 +91,17 @@ class Lanes:
     def add(self, ticket: Ticket) -> None:
         """Let one wait behind all others."""
         lane = self._lane_of(ticket)
+        if lane is None:
+            self._unknown.append(ticket)
+            return
         if not lane.waiting:
             lane.waiting_since = time.monotonic()
         lane.waiting.append(ticket)
 
     def add_first(self, ticket: Ticket) -> None:
         """Let one wait that was next before."""
-        self._lane_of(ticket).waiting.appendleft(ticket)
+        lane = self._lane_of(ticket)
+        (self._unknown if lane is None else lane.waiting).appendleft(ticket)
 
     def try_limited(self) -> None:
         """Let what waits for a rate limit stand in line again; perhaps it may start now."""
@@ -156,6 +164,22 @@ class Lanes:
         executor.load_seconds = float("inf")
         self.pace.note(function.name, run_seconds)
 
+    # Executors that leave.
+
+    def retire(self) -> list[Executor[Attempt]]:
+        """Give nothing more to the present executors; return them."""
+        leaving = [one for lane in self.all for one in lane.executors]
+        for lane in self.all:
+            lane.executors.clear()
+        self.retired += leaving
+        return leaving
+
+    def remove(self, executor: Executor[Attempt]) -> None:
+        """Forget an executor that has ended."""
+        for executors in (*(lane.executors for lane in self.all), self.retired):
+            if executor in executors:
+                executors.remove(executor)
+
     # Leaving without having run.
 
     def pop(self, invocation_id: str) -> Ticket | None:
@@ -166,6 +190,12 @@ class Lanes:
                     line.remove(ticket)
                     return ticket
         return None
+
+    def pop_unknown(self) -> list[Ticket]:
+        """Take out, in order, what is for functions that do not exist."""
+        unknown = list(self._unknown)
+        self._unknown.clear()
+        return unknown
 
     def pop_all(self) -> list[Ticket]:
         """Take out everything, in the order in which it was claimed."""
@@ -193,10 +223,12 @@ class Lanes:
             line.extend(kept)
 
     def _lines(self) -> list[deque[Ticket]]:
-        return [*(lane.waiting for lane in self.all), self._limited]
+        return [*(lane.waiting for lane in self.all), self._limited, self._unknown]
 
-    def _lane_of(self, ticket: Ticket) -> Lane:
-        function = self.functions[ticket.function]
+    def _lane_of(self, ticket: Ticket) -> Lane | None:
+        function = self.functions.get(ticket.function)
+        if function is None:
+            return None
         # What lost its process again and again may have killed it: it runs alone.
         if ticket.crashes >= _SUSPICIOUS_CRASHES or not (function.is_async or function.threads):
             return self.serial

@@ -1,4 +1,4 @@
-"""The worker's lease while it stops softly."""
+"""The worker's lease while its event loop does not go round."""
 
 import threading
 from collections.abc import Callable, Iterable
@@ -10,12 +10,12 @@ RENEWED_EVERY_SECONDS = claims.LEASE_SECONDS / 6
 
 
 class LeaseKeeper(threading.Thread):
-    """Does what `LeaseRenewal` does, until the process ends.
+    """Does what `LeaseRenewal` does, until it is stopped; nothing may be forked meanwhile.
 
-    Celery ends the consumer first, and waits for the attempts that run afterwards: without an event
-    loop. The pool forks no more then, so a thread does no harm. What has not been started is given
-    back at once, and not only when the longest attempt has ended. `kept` returns the tags of what
-    executors run, and `stop` is told what was cancelled.
+    At a stop, Celery ends the consumer first, and waits for the attempts that run afterwards:
+    without an event loop. What has not been started is given back at once, and not only when the
+    longest attempt has ended: `kept` returns the tags of what executors run. With None the worker
+    goes on later, and keeps everything. `stop` is told what was cancelled.
     """
 
     def __init__(
@@ -23,7 +23,7 @@ class LeaseKeeper(threading.Thread):
         url: str,
         *,
         worker: str,
-        kept: Callable[[], Iterable[str]],
+        kept: Callable[[], Iterable[str]] | None,
         stop: Callable[[str], None],
     ) -> None:
         super().__init__(daemon=True, name="lease")
@@ -36,8 +36,9 @@ class LeaseKeeper(threading.Thread):
     def run(self) -> None:
         while not self._stopped.wait(RENEWED_EVERY_SECONDS):
             try:
-                renewed = self._store.run(claims.renew(self._worker, consumes=False))
-                self._store.run(claims.requeue_unstarted(self._worker, kept=self._kept()))
+                renewed = self._store.run(claims.renew(self._worker, consumes=self._kept is None))
+                if self._kept is not None:
+                    self._store.run(claims.requeue_unstarted(self._worker, kept=self._kept()))
             except BrokerUnavailableError:
                 continue  # it is tried again at once
             for invocation_id in renewed.to_stop:

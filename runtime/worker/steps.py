@@ -83,8 +83,7 @@ class LeaseRenewal(_Periodic):
         if renewed is None:
             return
         for invocation_id in renewed.to_stop:
-            if not consumer.app.eyas_dispatcher.stop(invocation_id):
-                self._cancel(consumer, invocation_id)
+            self.cancel(consumer, invocation_id)
         if renewed.has_lapsed:
             self._stop_what_was_lost(consumer)
             consumer.app.eyas_dispatcher.lease_ends_at = time.monotonic() + claims.LEASE_SECONDS / 2
@@ -106,7 +105,10 @@ class LeaseRenewal(_Periodic):
         return renewed
 
     @staticmethod
-    def _cancel(consumer: Any, invocation_id: str) -> None:
+    def cancel(consumer: Any, invocation_id: str) -> None:
+        """Stop an invocation that somebody has cancelled, if it is here."""
+        if consumer.app.eyas_dispatcher.stop(invocation_id):
+            return
         request = _active(invocation_id)
         if request is not None:
             _log.info("attempt.cancelled", invocation_id=invocation_id, function=request.name)

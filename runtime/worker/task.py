@@ -3,6 +3,7 @@
 import contextlib
 import os
 import signal
+from collections.abc import Mapping
 from typing import Any
 
 import celery
@@ -213,6 +214,22 @@ class FunctionTask(celery.Task):  # type: ignore[misc]
         request.function_error = failure.error
         request.traceback_text = failure.traceback
         return failure.error
+
+
+def register(
+    app: celery.Celery,
+    functions: Mapping[str, Function[..., Any]],
+    *,
+    worker: str,
+    attempts: Attempts,
+) -> list[str]:
+    """Make tasks of these functions, and of no others; return the names that are none any more."""
+    before = [name for name, task in app.tasks.items() if isinstance(task, FunctionTask)]
+    for name in before:
+        app.tasks.unregister(name)
+    for function in functions.values():
+        app.register_task(FunctionTask(function, worker=worker, attempts=attempts))
+    return [name for name in before if name not in functions]
 
 
 def _let_signals_kill() -> None:

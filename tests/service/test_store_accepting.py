@@ -117,7 +117,7 @@ def test_a_name_is_taken_only_by_what_waits_without_one(bench: Bench) -> None:
 
 def test_any_number_of_names_is_counted_under_one(bench: Bench) -> None:
     admission = Admission(
-        registry=Registry.of([]),
+        functions=Registry.of([]),
         store=bench.store,
         settings=Settings.from_environment({}),
         take=lambda _: None,
