@@ -66,4 +66,4 @@ def new(*, name: str) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
         click.echo(f"wrote {path}")
-    click.echo(f'Restart the stack, then: eyas invoke {name} \'{{"subject": "Ada"}}\' --wait')
+    click.echo(f'With a stack running: eyas invoke {name} \'{{"subject": "Ada"}}\' --wait')

@@ -360,6 +360,27 @@ def test_a_worker_killed_after_a_change_loses_nothing(stack: Stack, folder: Fold
     assert stack.invoke("answer") == 8
 
 
+def test_an_import_that_takes_longer_than_a_lease_stops_neither_web_nor_what_runs(
+    stack: Stack, folder: Folder
+) -> None:
+    reloads = len(lines(stack, "worker", "functions.reloaded"))
+    running = stack.request("/functions/coroutine", body=b'{"seconds": 6}').body["id"]
+    wait(stack, lambda: stack.request(f"/invocations/{running}").body["status"] == "running")
+    folder.write("slow_import.py", "import time\n\ntime.sleep(4)\n")
+    accepted = []
+    while len(lines(stack, "worker", "functions.reloaded")) == reloads:
+        answer = stack.request("/functions/answer", body=b"{}")
+        assert answer.status == 202
+        accepted.append(answer.body["id"])
+
+    def records() -> list[Any]:
+        return [stack.request(f"/invocations/{one}").body for one in (running, *accepted[-50:])]
+
+    wait(stack, lambda: {one["status"] for one in records()} == {"succeeded"}, 30)
+    assert {one["attempt"] for one in records()} == {1}
+    assert lines(stack, "scheduler", "lease.lapsed") == []
+
+
 def test_switched_off_nothing_is_reloaded(tmp_path: Path) -> None:
     folder = Folder(tmp_path / "settled_functions")
     folder.answer(0)

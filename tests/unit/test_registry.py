@@ -1,4 +1,5 @@
 import itertools
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -126,3 +127,106 @@ def test_a_folder_that_another_module_hides_is_refused(tmp_path: Path) -> None:
 def test_unknown_names_are_answered_with_those_that_exist() -> None:
     with pytest.raises(UnknownFunctionError, match=r"no function named 'fibb'\. Registered: none"):
         Registry.of([]).find("fibb")
+
+
+ANSWER = "from runtime import function\n@function\ndef {name}() -> int:\n    return {answer}\n"
+
+
+def again(folder: Path, registry: Registry) -> Registry:
+    return registry.discover_again(folder)
+
+
+def test_a_module_is_read_anew_even_if_size_and_second_are_the_same(
+    write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    folder = write(a=ANSWER.format(name="one", answer=1))
+    before = Registry.discover(folder)
+    state = (folder / "a.py").stat()
+    (folder / "a.py").write_text(ANSWER.format(name="one", answer=2))
+    os.utime(folder / "a.py", ns=(state.st_atime_ns, state.st_mtime_ns))
+
+    after = again(folder, before)
+
+    assert (before["one"](), after["one"]()) == (1, 2)
+    assert sys.modules[f"{folder.name}.a"].one is after["one"]
+
+
+def test_a_helper_that_changed_reaches_those_that_use_it(write: Write) -> None:
+    folder = write(_shared="NUMBER = 1\n")
+    text = f"from {folder.name}._shared import NUMBER\n" + ANSWER.format(
+        name="one", answer="NUMBER"
+    )
+    (folder / "a.py").write_text(text)
+    before = Registry.discover(folder)
+    (folder / "_shared.py").write_text("NUMBER = 2\n")
+
+    assert again(folder, before)["one"]() == 2
+
+
+def test_what_a_module_defined_before_it_failed_stays(write: Write) -> None:
+    folder = write(a=ANSWER.format(name="one", answer=1), b=ANSWER.format(name="two", answer=1))
+    before = Registry.discover(folder)
+    module = sys.modules[f"{folder.name}.a"]
+    (folder / "a.py").write_text("def broken(:")
+    (folder / "b.py").write_text(ANSWER.format(name="two", answer=2))
+
+    broken = again(folder, before)
+    assert broken["one"] is before["one"]
+    assert broken["two"]() == 2
+    assert [failed.module for failed in broken.failed] == [f"{folder.name}.a"]
+    assert sys.modules[f"{folder.name}.a"] is module
+
+    still_broken = again(folder, broken)
+    assert still_broken["one"] is before["one"]
+
+    (folder / "a.py").write_text(ANSWER.format(name="one", answer=3))
+    mended = again(folder, still_broken)
+    assert (mended["one"](), mended.failed) == (3, ())
+
+
+def test_a_function_that_moved_out_of_a_module_that_fails_is_the_new_one(write: Write) -> None:
+    folder = write(a=ANSWER.format(name="one", answer=1))
+    before = Registry.discover(folder)
+    (folder / "a.py").write_text("1 / 0")
+    (folder / "b.py").write_text(ANSWER.format(name="one", answer=2))
+
+    assert again(folder, before)["one"]() == 2
+
+
+def test_a_name_that_is_taken_meanwhile_fails_its_module_only(write: Write) -> None:
+    folder = write(a=ANSWER.format(name="one", answer=1), b=ANSWER.format(name="two", answer=1))
+    before = Registry.discover(folder)
+    (folder / "b.py").write_text(ANSWER.format(name="one", answer=2))
+
+    after = again(folder, before)
+    assert (after["one"](), after["two"]()) == (1, 1)
+    assert "already defined" in after.failed[0].error
+
+
+def test_a_file_that_is_gone_takes_functions_and_module_along(write: Write) -> None:
+    folder = write(a=ANSWER.format(name="one", answer=1), b=ANSWER.format(name="two", answer=1))
+    before = Registry.discover(folder)
+    (folder / "b.py").unlink()
+
+    after = again(folder, before)
+    assert list(after) == ["one"]
+    assert f"{folder.name}.b" not in sys.modules
+
+
+@pytest.mark.parametrize("how", ["raises", "gone"])
+def test_if_the_whole_folder_cannot_be_used_nothing_changes(write: Write, how: str) -> None:
+    folder = write(a=ANSWER.format(name="one", answer=1))
+    before = Registry.discover(folder)
+    modules = {name: each for name, each in sys.modules.items() if name.startswith(folder.name)}
+    if how == "raises":
+        (folder / "__init__.py").write_text("1 / 0")
+    else:
+        folder.rename(folder.with_name("elsewhere"))
+
+    after = again(folder, before)
+    assert after.functions == before.functions
+    (failed,) = after.failed
+    assert failed.module == folder.name
+    assert ("ZeroDivisionError" if how == "raises" else "no functions folder") in failed.error
+    assert {n: each for n, each in sys.modules.items() if n.startswith(folder.name)} == modules

@@ -101,3 +101,43 @@ def test_what_is_quick_waits_for_half_a_second_before_others_have_it(lanes: Lane
 
     assert lanes.pop_late(since + 0.4) == []
     assert ids(lanes.pop_late(since + 0.6)) == ["plain-2", "plain-3", "plain-4"]
+
+
+def test_what_is_for_a_function_that_does_not_exist_waits_aside(lanes: Lanes) -> None:
+    for number, name in enumerate(("nobody", "plain", "nobody", "later")):
+        lanes.add(ticket(number, name))
+    lanes.add_first(ticket(9, "nobody"))
+
+    assert ids(list(lanes.serial.waiting)) == ["plain-1"]
+    assert sorted(ids(lanes.waiting)) == ["later-3", "nobody-0", "nobody-2", "nobody-9", "plain-1"]
+    found = lanes.pop("nobody-2")
+    assert found is not None
+    assert ids(lanes.pop_unknown()) == ["nobody-9", "nobody-0", "later-3"]
+    assert lanes.pop_unknown() == []
+
+
+def test_what_waits_stands_in_another_line_when_its_function_has_changed() -> None:
+    functions: dict[str, Function[..., object]] = {"f": plain}
+    lanes = Lanes(functions=functions, settings=Settings.from_environment({"EYAS_WORKERS": "2"}))
+    lanes.add(ticket(2, "f"))
+    lanes.add(ticket(1, "f"))
+    functions["f"] = awaited
+    for one in lanes.pop_all():
+        lanes.add(one)
+
+    assert ids(list(lanes.coroutines.waiting)) == ["f-1", "f-2"]
+    assert not lanes.serial.waiting
+
+
+def test_a_retired_executor_is_watched_until_it_has_ended_and_given_nothing(lanes: Lanes) -> None:
+    old, new = object(), object()
+    lanes.threads.executors.append(old)  # type: ignore[arg-type]
+
+    assert lanes.retire() == [old]
+    lanes.threads.executors.append(new)  # type: ignore[arg-type]
+    assert lanes.threads.executors == [new]
+    assert lanes.executors == [new, old]
+    lanes.remove(old)  # type: ignore[arg-type]
+    assert lanes.executors == [new]
+    lanes.remove(new)  # type: ignore[arg-type]
+    assert lanes.executors == []
