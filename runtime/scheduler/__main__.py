@@ -49,13 +49,11 @@ def main() -> None:
     try:
         # What was accepted goes on while user code is imported, which may take its time. Until then
         # SIGTERM ends the process at once, which harms no more than SIGKILL does.
-        registry = needs.load_functions(settings)
+        reloader = needs.load_functions(settings)
         signal.signal(signal.SIGTERM, stop)
         signal.signal(signal.SIGINT, stop)
-        schedules = FireSchedules.of(registry.values(), store=Store(url))
-        if schedules.scheduled:
-            chores.append(schedules)
-            threads.append(start(schedules))
+        chores.append(FireSchedules(store=Store(url), reloader=reloader, follows=settings.reload))
+        threads.append(start(chores[-1]))
         log.info("scheduler.started")
         stopping.wait()
     finally:

@@ -1,15 +1,17 @@
 """Running functions by themselves, at the times of their schedules."""
 
-from collections.abc import Iterable
+import time
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any
 
 from runtime import message
 from runtime.function import Function
 from runtime.invocation import Invocation, rfc3339
+from runtime.registry import Registry
+from runtime.reloading import Reloader
 from runtime.schedule import Missed, Schedule, id_of_run, time_of, us_of
 from runtime.scheduler.chores import Chore, log
-from runtime.store import Store, schedules
+from runtime.store import schedules
 from runtime.store.accepting import Offer
 from runtime.store.schedules import Schedules, State
 
@@ -22,29 +24,40 @@ class FireSchedules(Chore):
     """Invokes each function that has a schedule when it is due.
 
     It looks often, and not only when the next one is due: an emulator's clock may be moved on. What
-    it knows from one look to the next is only what the functions say.
+    it knows from one look to the next is only what the functions say. With `follows`, it reads them
+    anew when their files change.
     """
 
-    scheduled: dict[str, tuple[Function[..., Any], Schedule]] = field(default_factory=dict)
+    reloader: Reloader
+    follows: bool
     every_seconds: float = 0.1
+    _scheduled: list[tuple[Function[..., Any], Schedule]] = field(init=False)
+    _looks_at: float = 0.0
 
-    @classmethod
-    def of(cls, functions: Iterable[Function[..., Any]], *, store: Store) -> Self:
-        """Make the chore for those of the functions that have a schedule."""
-        return cls(
-            store=store, scheduled={f.name: (f, f.schedule) for f in functions if f.schedule}
-        )
+    def __post_init__(self) -> None:
+        self._scheduled = _scheduled(self.reloader.registry)
 
     def act(self) -> float:
         """Run what is due, and look again when the next one may be."""
+        if self.follows:
+            self._follow()
+        if not self._scheduled:
+            return self.every_seconds
         found = self.store.run(schedules.read())
         pause = self.every_seconds
-        for function, schedule in self.scheduled.values():
+        for function, schedule in self._scheduled:
             due_at_us = self._look_at(function, schedule, found)
             if due_at_us is not None:
                 seconds = (due_at_us - found.now_us) / 1e6 / found.scale
                 pause = min(pause, max(0.0, seconds) + 0.001)
         return pause
+
+    def _follow(self) -> None:
+        if time.monotonic() < self._looks_at:
+            return
+        if self.reloader.has_changed():
+            self._scheduled = _scheduled(self.reloader.load())
+        self._looks_at = time.monotonic() + self.reloader.pause_seconds
 
     def _look_at(
         self, function: Function[..., Any], schedule: Schedule, found: Schedules
@@ -119,3 +132,7 @@ class FireSchedules(Chore):
         if is_fired:
             log.info("schedule.fired", function=function.name, invocation_id=invocation.id)
         return is_fired, next_us
+
+
+def _scheduled(registry: Registry) -> list[tuple[Function[..., Any], Schedule]]:
+    return [(each, each.schedule) for each in registry.values() if each.schedule is not None]

@@ -391,3 +391,20 @@ def test_switched_off_nothing_is_reloaded(tmp_path: Path) -> None:
             assert stack.invoke("answer") == 0
         assert lines(stack, "web", "functions.reloaded") == []
         assert lines(stack, "worker", "functions.reloaded") == []
+
+
+def test_a_schedule_that_is_added_is_run(stack: Stack, folder: Folder) -> None:
+    folder.write(
+        "timed.py",
+        "from runtime import function\n\n\n"
+        "@function(every=3600)\ndef timed() -> int:\n    return 1\n",
+    )
+
+    def is_planned() -> bool:
+        planned = lines(stack, "scheduler", "schedule.planned")
+        return "timed" in [line["function"] for line in planned]
+
+    wait(stack, is_planned)
+    assert stack.request("/functions/timed").body["counts"]["accepted"] == 0
+    stack.advance(3600)
+    wait(stack, lambda: stack.request("/functions/timed").body["counts"]["succeeded"] == 1)
