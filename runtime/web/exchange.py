@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import functools
 import time
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -110,18 +110,19 @@ async def read_body(req: Request, *, limit_bytes: int) -> bytes:
     Raises `PayloadTooLargeError`.
     """
     announced = req.announced_bytes
+    chunks = aiter(req.stream)
     if (announced or 0) > limit_bytes:
-        await _drop_body(req)
+        await _drop(chunks)
         raise PayloadTooLargeError(limit_bytes)
     received: bytes | bytearray | None = req.whole_body()
     if received is None:
         received = bytearray()
-        async for chunk in req.stream:
+        async for chunk in chunks:
             received += chunk
             if len(received) > limit_bytes:
                 break
     if len(received) > limit_bytes:
-        await _drop_body(req)
+        await _drop(chunks)
         raise PayloadTooLargeError(limit_bytes)
     if announced is not None and len(received) != announced:
         # What there is may well be JSON, and mean something else.
@@ -131,15 +132,15 @@ async def read_body(req: Request, *, limit_bytes: int) -> bytes:
     return bytes(received)
 
 
-async def _drop_body(req: Request) -> None:
-    """Read what the client is still sending, up to a limit.
+async def _drop(chunks: AsyncIterator[bytes]) -> None:
+    """Read what the client is still sending of a body, up to a limit.
 
     A client that is cut off while it sends often sees a broken pipe, and not the answer.
     """
     dropped = 0
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(_DROP_SECONDS):
-            async for chunk in req.stream:
+            async for chunk in chunks:
                 dropped += len(chunk)
                 if dropped > _DROPPED_BYTES:
                     return

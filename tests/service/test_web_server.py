@@ -69,6 +69,16 @@ def test_a_body_that_ends_too_early_is_not_taken_for_a_payload(eyas_stack: Stack
     assert "invocation_id" not in line()
 
 
+def test_a_body_of_unknown_length_that_is_too_large_is_413(eyas_stack: Stack) -> None:
+    head = (
+        b"POST /functions/echo HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+        b"Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+    )
+    chunks = (b"10000\r\n" + b"1" * 65536 + b"\r\n") * 40 + b"0\r\n\r\n"
+
+    assert exchange(eyas_stack, head + chunks).startswith(b"HTTP/1.1 413 ")
+
+
 def test_what_is_no_http_is_refused(eyas_stack: Stack) -> None:
     assert exchange(eyas_stack, b"BLAH\r\n\r\n").startswith(b"HTTP/1.1 400 ")
     assert eyas_stack.request("/ping").status == 200
