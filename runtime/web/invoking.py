@@ -263,6 +263,8 @@ class Invoker:
                     record = await self._read(invocation_id)
                 except BrokerUnavailableError:
                     # It may be back before the deadline. If not, what is known is still true.
+                    if time.monotonic() >= patience.until:
+                        return record
                     await asyncio.sleep(_READ_AGAIN_SECONDS)
                     changed.set()
         finally:

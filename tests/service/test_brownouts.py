@@ -73,6 +73,28 @@ def test_a_hung_broker_is_503_within_two_seconds_and_recovers_by_itself(stack: S
     assert stack.invoke("sleep", {"seconds": 0}) == "slept"
 
 
+def test_a_wait_ends_in_time_though_the_broker_hangs(stack: Stack) -> None:
+    running = stack.request("/functions/sleep", body=b'{"seconds": 12}').body["id"]
+    stack.wait_for(
+        lambda: stack.request("/functions/sleep").body["counts"]["running"] == 1, "it to run"
+    )
+    with redis.Redis.from_url(stack.redis_url) as connection, ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(
+            timed, stack, f"/invocations/{running}", headers={"Prefer": "wait=3"}, seconds=30.0
+        )
+        channel = f"eyas:invocation:{running}"
+        stack.wait_for(lambda: connection.pubsub_numsub(channel)[0][1] == 1, "the waiter")
+        pid = _server_pid(stack)
+        connection.publish(channel, "a reason to read the record")
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            seconds, answer = waiting.result(30)
+        finally:
+            os.kill(pid, signal.SIGCONT)
+    assert (answer.status, answer.body["status"]) == (200, "running")
+    assert seconds < 8
+
+
 def test_waiters_survive_a_broker_restart(stack: Stack) -> None:
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(stack.invoke, "sleep", {"seconds": 3}, seconds=40)
