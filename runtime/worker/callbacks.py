@@ -5,11 +5,14 @@ the first one. So it is as durable as any: it is retried, it may become a dead l
 tell of it.
 """
 
+import contextlib
 import dataclasses
 import http.client
 import socket
 import ssl
+import threading
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -21,13 +24,17 @@ from runtime.function import Function, function
 from runtime.invocation import Record, rfc3339
 from runtime.settings import Settings
 from runtime.store import Store, records
-from runtime.store.callbacks import FUNCTION, MAX_AGE_SECONDS, RETRIES
+from runtime.store.callbacks import FUNCTION, MAX_AGE_SECONDS, RETRIES, TIMEOUT_SECONDS
 from runtime.webhook import InvalidTargetError, Target
 
-_TIMEOUT_SECONDS = 10.0
+_SEND_SECONDS = 10.0
+_CONNECT_SECONDS = 3.0
+_MOST_ADDRESSES = 3
 _BACKOFF_SECONDS = 4.0
 _LONGEST_BACKOFF_SECONDS = 3600.0
-_THREADS = 16
+# What is more waits in the broker, as there is always a thread left. In a worker it would keep
+# others from being claimed: a URL that does not answer must not stop all functions.
+_AT_A_TIME = 32
 _SUCCESSFUL = range(200, 300)
 _GONE = 410
 _COME_BACK = (429, 503)
@@ -43,8 +50,9 @@ def callback_function(settings: Settings, store: Store) -> Function[..., Any]:
 
     @function(
         name="callback",
-        threads=_THREADS,
-        timeout=3 * _TIMEOUT_SECONDS,
+        threads=_AT_A_TIME + 1,
+        concurrency=_AT_A_TIME,
+        timeout=TIMEOUT_SECONDS,
         retries=RETRIES,
         backoff=_BACKOFF_SECONDS,
         backoff_max=_LONGEST_BACKOFF_SECONDS,
@@ -119,11 +127,16 @@ def _send(
     not followed.
     """
     connection = _connection(target)
+    ends_at = time.monotonic() + _SEND_SECONDS
     try:
-        connection.sock = _connected(target, addresses)
-        connection.request("POST", target.path, body, {"host": target.authority, **headers})
-        answer = connection.getresponse()
-        answer.read(_ANSWER_BYTES)
+        connection.sock = plain = _connected(target, addresses)
+        with _cut_off(plain, ends_at):
+            if target.is_secure:
+                context = ssl.create_default_context()
+                connection.sock = context.wrap_socket(plain, server_hostname=target.host)
+            connection.request("POST", target.path, body, {"host": target.authority, **headers})
+            answer = connection.getresponse()
+            answer.read(_ANSWER_BYTES)
         after = answer.headers.get("retry-after", "")
         return answer.status, float(after) if after.isdecimal() else None
     except (OSError, http.client.HTTPException) as error:
@@ -134,22 +147,35 @@ def _send(
 
 def _connection(target: Target) -> http.client.HTTPConnection:
     kind = http.client.HTTPSConnection if target.is_secure else http.client.HTTPConnection
-    return kind(target.host, target.port, timeout=_TIMEOUT_SECONDS)
+    return kind(target.host, target.port, timeout=_SEND_SECONDS)
 
 
 def _connected(target: Target, addresses: list[str]) -> socket.socket:
     failure: OSError = OSError("no address")
-    for address in addresses:
+    for address in addresses[:_MOST_ADDRESSES]:
         try:
-            plain = socket.create_connection((address, target.port), timeout=_TIMEOUT_SECONDS)
+            return socket.create_connection((address, target.port), timeout=_CONNECT_SECONDS)
         except OSError as error:
             failure = error
-            continue
-        if not target.is_secure:
-            return plain
-        try:
-            return ssl.create_default_context().wrap_socket(plain, server_hostname=target.host)
-        except OSError:
-            plain.close()
-            raise
     raise failure
+
+
+@contextlib.contextmanager
+def _cut_off(connection: socket.socket, ends_at: float) -> Iterator[None]:
+    """End a connection at a time (monotonic), however slowly the other side goes on speaking.
+
+    A thread cannot be stopped but with its process, and with all else that runs there.
+    """
+
+    def cut() -> None:
+        with contextlib.suppress(OSError):
+            same.shutdown(socket.SHUT_RDWR)
+
+    with connection.dup() as same:  # TLS takes the first one over
+        timer = threading.Timer(max(0.0, ends_at - time.monotonic()), cut)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()

@@ -1,11 +1,14 @@
 """Callbacks: a URL is told of an invocation's end, whatever happens on the way."""
 
 import base64
+import contextlib
 import hashlib
 import hmac
 import http.server
 import json
+import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -61,6 +64,35 @@ def receiver() -> Iterator[Receiver]:
     server.shutdown()
     server.server_close()
     thread.join()
+
+
+@contextlib.contextmanager
+def answering(answer: Callable[[socket.socket], None]) -> Iterator[str]:
+    """Yield the URL of a server that does what it likes with each connection."""
+    connections: list[socket.socket] = []
+
+    def serve() -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                connections.append(listener.accept()[0])
+                threading.Thread(target=speak, args=(connections[-1],)).start()
+
+    def speak(connection: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            answer(connection)
+
+    with socket.create_server(("127.0.0.1", 0), backlog=500) as listener:
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}/"
+        finally:
+            listener.shutdown(socket.SHUT_RDWR)
+            thread.join()
+            for connection in connections:
+                with contextlib.suppress(OSError):
+                    connection.shutdown(socket.SHUT_RDWR)
+                connection.close()
 
 
 @pytest.fixture(scope="module")
@@ -166,6 +198,34 @@ def test_all_of_a_batch_are_told_of(stack: Stack, receiver: Receiver) -> None:
     )
     until(stack, lambda: len(receiver.received) == 3)
     assert {event["subject"] for event in receiver.events()} == set(answer.body["ids"])
+
+
+def test_an_answer_that_never_ends_is_cut_off_and_stops_nobody_else(stack: Stack) -> None:
+    def trickle(connection: socket.socket) -> None:
+        while True:
+            connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+            time.sleep(1)
+
+    with answering(trickle) as url:
+        callback = invoke(stack, "nested", {"a": 1}, url) + ".callback.1"
+        stack.wait_for(
+            lambda: stack.request(f"/invocations/{callback}").body["status"] == "retrying", "an end"
+        )
+        error = stack.request(f"/invocations/{callback}").body["error"]
+    assert error["type"] == "CallbackFailedError"
+
+
+def test_who_does_not_answer_keeps_nothing_else_from_running(stack: Stack) -> None:
+    with answering(lambda _: None) as url:
+        body = json.dumps([{"a": 1}] * 300).encode()
+        headers = {"Eyas-Callback": url}
+        assert stack.request("/functions/nested/batch", body=body, headers=headers).status == 202
+        stack.wait_for(
+            lambda: stack.request("/functions/nested").body["counts"]["succeeded"] == 300,
+            "the ends",
+        )
+        assert stack.invoke("nested", {"a": 1}, seconds=5) is not None
+        stack.reset()
 
 
 @pytest.mark.parametrize(
