@@ -79,12 +79,12 @@ def age(keys: Sequence[bytes], *, seconds: float) -> Step[int]:
 
 
 def forget(keys: Sequence[bytes]) -> Step[int]:
-    """Remove keys; the answer is how many there were."""
-    return Step(arguments=("UNLINK", *keys), parse=int)
+    """Remove keys, but of what was accepted after a reset; the answer is how many."""
+    return Step(script=script("forget"), keys=tuple(key.decode() for key in keys), parse=int)
 
 
 def reset() -> Step[int]:
-    """Forget all work, and what was changed of the clock; the answer is how much was open."""
+    """Forget all work, and how far the clock was moved on; the answer is how much was open."""
     return Step(script=script("reset"), parse=int)
 
 

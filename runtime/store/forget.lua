@@ -1,0 +1,19 @@
+-- Forget what is known of invocations that were forgotten by a reset, and not of those that were
+-- accepted since.
+--
+-- KEYS  records, and other keys of invocations
+-- returns how many there were
+
+local removed = 0
+for _, key in ipairs(KEYS) do
+  local id = string.match(key, '^eyas:invocation:(.*)$')
+  if string.find(key, '^eyas:idempotency:') then
+    id = string.match(redis.call('GET', key) or '', '^%S+ (.*)$')
+  end
+  local is_newer = id
+    and (redis.call('ZSCORE', 'eyas:open', id) or redis.call('ZSCORE', 'eyas:dead', id))
+  if not is_newer then
+    removed = removed + redis.call('UNLINK', key)
+  end
+end
+return removed
