@@ -8,7 +8,7 @@
 --       8 message of a callback   9 its retries   10 seconds until it is too old
 -- returns 'cancelled', 'stopping', 'running' or 'finished' (nothing is changed), or 'unknown'
 
-local found = redis.call('HMGET', KEYS[1], 'status', 'function', 'claim', 'callback', 'attempt')
+local found = redis.call('HMGET', KEYS[1], 'status', 'function', 'claim', 'callback')
 local status, name = found[1], found[2]
 if not status then
   if ARGV[6] ~= '0' then
@@ -48,6 +48,6 @@ redis.call('SET', KEYS[2], ARGV[3], 'PX', kept_ms(ARGV[4]))
 redis.call('PUBLISH', KEYS[2], ARGV[3])
 redis.call('PUBLISH', KEYS[1], 'cancelled')
 if found[4] then
-  call_back(found[4], ARGV[1], found[5], now, ARGV[8], ARGV[9], ARGV[10])
+  call_back(found[4], ARGV[1], now, ARGV[8], ARGV[9], ARGV[10])
 end
 return 'cancelled'

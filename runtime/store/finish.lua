@@ -103,7 +103,7 @@ local function finish(tag, id, status_now, celery_result, reason, field, value, 
     redis.call('SREM', cancelling_of(worker), id)
   end
   if found[13] then
-    call_back(found[13], id, attempt, now, ARGV[6], ARGV[7], ARGV[8])
+    call_back(found[13], id, now, ARGV[6], ARGV[7], ARGV[8])
   end
   redis.call('SET', result_key, celery_result, 'PX', keep_ms)
   redis.call('PUBLISH', result_key, celery_result)

@@ -50,8 +50,8 @@ the invocation, after a blank the record: its fields and values, packed by `cmsg
 Fields of a record: `function`, `status`, `trigger`, `payload` (JSON), `attempt`, `max_attempts`,
 `retries`, `accepted_at`, `started_at`, `finished_at`, `due_at` (while delayed), `expires_at`,
 `result` (JSON), `error` (JSON), `progress` (JSON), `request_id`, `replay_of`, `dead_letter` (why),
-`callback` (URL to tell of the end), `calling` (JSON: what a caller of the Lambda API has said
-besides the payload),
+`callback` (URL to tell of the end), `ends` (how many it was told of),
+`calling` (JSON: what a caller of the Lambda API has said besides the payload), `policy` (its own),
 `failures` (function errors so far), `crashes` (processes that died), `cancel_requested`, `parked`,
 `claim` (worker, blank, tag: who runs it), `finished_by`, `retried_by` (tokens of requests),
 `retried_at`, and, while it is

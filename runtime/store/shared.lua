@@ -194,13 +194,11 @@ local function note_seen(now, seconds, ...)
   redis.call('PEXPIRE', key, kept_ms(day * 86400 - now / 1000000))
 end
 
--- Queue the invocation that tells a URL what became of another one: once for each of its ends.
--- `message` is the queue's, with CALLBACK-ID in place of the id.
-local function call_back(url, id, attempt, now, message, retries, max_age)
-  local name, callback = 'eyas.callback', id .. '.callback.' .. attempt
-  if redis.call('EXISTS', record_of(callback)) == 1 then
-    return
-  end
+-- Queue the invocation that tells a URL what became of another one. Its ends are numbered: there are
+-- several if it is redriven. `message` is the queue's, with CALLBACK-ID in place of the id.
+local function call_back(url, id, now, message, retries, max_age)
+  local number = redis.call('HINCRBY', record_of(id), 'ends', 1)
+  local name, callback = 'eyas.callback', id .. '.callback.' .. number
   redis.call('HSET', record_of(callback), 'function', name, 'status', 'queued', 'attempt', 0,
     'accepted_at', whole(now), 'trigger', 'callback',
     'payload', cjson.encode({invocation_id = id, url = url}),

@@ -58,13 +58,18 @@ def callback_function(settings: Settings, store: Store) -> Function[..., Any]:
         backoff_max=_LONGEST_BACKOFF_SECONDS,
         max_age=MAX_AGE_SECONDS,
     )
-    def callback(invocation_id: str, url: str, context: Context) -> int:
-        """Send a CloudEvent that says what became of an invocation; return the HTTP status."""
+    def callback(invocation_id: str, url: str, context: Context) -> int | None:
+        """Send a CloudEvent that says what became of an invocation; return the HTTP status.
+
+        None if there is nothing to say: it was redriven, and its next end has its own callback.
+        """
         if settings.callback_key is None:
             raise PermanentError("EYAS_CALLBACK_SECRET is not set here: nothing to sign with")
         record = store.run(records.read(invocation_id, retention=settings.retention))
         if not isinstance(record, Record):
             raise PermanentError(f"the record of {invocation_id} is not kept any more")
+        if not record.is_terminal:
+            return None
         try:
             target = Target.of(url)
             addresses = addresses_of(target, settings)

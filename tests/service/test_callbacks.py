@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from runtime.testing import Stack
-from tests.asking import record
+from tests.asking import accept, record
 from tests.conftest import SAMPLE_FUNCTIONS
 
 SECRET = "a secret of some length"  # noqa: S105
@@ -180,6 +180,22 @@ def test_who_wants_no_more_gets_no_more(stack: Stack, receiver: Receiver) -> Non
     until(stack, lambda: len(receiver.received) == 1)
     told = record(stack, f"{done}.callback.1")
     assert (told["status"], told["dead_letter"], told["attempt"]) == ("failed", "Permanent", 1)
+
+
+def test_each_end_of_one_that_is_redriven_is_told(stack: Stack, receiver: Receiver) -> None:
+    one = invoke(stack, "fail", {}, receiver.url)
+    until(stack, lambda: len(receiver.received) == 1)
+    accept(stack, "sleep", {"seconds": 30})
+    stack.wait_for(
+        lambda: stack.request("/functions/sleep").body["counts"]["running"] == 1, "the other one"
+    )
+    assert stack.request(f"/dead-letters/{one}/redrive", method="POST").status == 202
+    # It has not run again, and ends again.
+    assert stack.request(f"/invocations/{one}", method="DELETE").status == 202
+    until(stack, lambda: len(receiver.received) == 2)
+    event = receiver.events()[1]
+    assert (event["id"], event["type"]) == (f"{one}.callback.2", "dev.eyas.invocation.cancelled")
+    stack.reset()  # lest the other one is waited for
 
 
 def test_a_killed_worker_loses_no_callback(stack: Stack, receiver: Receiver) -> None:
