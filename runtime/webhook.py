@@ -22,6 +22,15 @@ LONGEST_URL = 2000  # characters
 _SECRET_PREFIX = "whsec_"  # noqa: S105  how secrets are written, and none
 _SHORTEST_SECRET = 16  # bytes
 _PORTS = {"http": 80, "https": 443}
+# RFC 4291, section 2.4: whatever else there is of IPv6 is not routed on the internet, but for what
+# a translator makes IPv4 of (RFC 6052, section 2.1).
+_GLOBAL_UNICAST = ipaddress.IPv6Network("2000::/3")
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+# RFC 6890 (older Pythons know parts of it only), and what clouds answer at besides 169.254.169.254.
+_ALSO_INTERNAL = (
+    ipaddress.IPv4Network("192.0.0.0/24"),
+    ipaddress.IPv4Network("168.63.129.16/32"),
+)
 
 
 class InvalidTargetError(EyasError):
@@ -96,8 +105,14 @@ def forbidden(host: str) -> InvalidTargetError:
 def is_internal(address: str) -> bool:
     """Tell whether an IP address is any other than a public one. Raises `ValueError` for a name."""
     ip = ipaddress.ip_address(address.partition("%")[0])
-    inner = getattr(ip, "ipv4_mapped", None) or getattr(ip, "sixtofour", None)
-    return not (inner or ip).is_global or ip.is_multicast
+    if isinstance(ip, ipaddress.IPv6Address):
+        inner = ip.ipv4_mapped or ip.sixtofour
+        if ip in _NAT64:
+            inner = ipaddress.IPv4Address(int(ip) & 0xFFFF_FFFF)
+        if inner is None:
+            return ip not in _GLOBAL_UNICAST or not ip.is_global
+        ip = inner
+    return not ip.is_global or ip.is_multicast or any(ip in network for network in _ALSO_INTERNAL)
 
 
 def key_of(secret: str) -> bytes:

@@ -58,6 +58,14 @@ def test_other_texts_are_refused(url: str) -> None:
         "[fd00::1]",
         "[::ffff:127.0.0.1]",
         "[2002:7f00:1::]",
+        "[64:ff9b::7f00:1]",
+        "[64:ff9b:1::1]",
+        "[::7f00:1]",
+        "[::ffff:0:7f00:1]",
+        "[::ffff:224.0.0.1]",
+        "[fec0::1]",
+        "192.0.0.192",
+        "168.63.129.16",
         "localhost",
         "web.localhost",
         "printer.local",
@@ -72,7 +80,7 @@ def test_internal_hosts_need_to_be_allowed(host: str) -> None:
 
 
 def test_public_hosts_need_not() -> None:
-    for host in ("example.com", "93.184.215.14", "[2606:4700::1111]"):
+    for host in ("example.com", "93.184.215.14", "[2606:4700::1111]", "[64:ff9b::808:808]"):
         Target.of(f"http://{host}/").check(allowed_hosts=())
 
 
