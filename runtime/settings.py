@@ -104,7 +104,10 @@ def _credentials(text: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Field:
-    """One setting: its environment variable, how its text is read, and what it means."""
+    """One setting: its environment variable, how its text is read, and what it means.
+
+    A secret is not shown when it is wrong.
+    """
 
     name: str
     variable: str
@@ -112,6 +115,7 @@ class Field:
     default: str | None
     expected: str
     meaning: str
+    is_secret: bool = False
 
 
 FIELDS = (
@@ -138,6 +142,7 @@ FIELDS = (
         default=None,
         expected="a URL such as redis://host:6379/0",
         meaning="unset: the embedded broker; set: that server, and no embedded broker is started",
+        is_secret=True,
     ),
     Field(
         name="broker_port",
@@ -170,6 +175,7 @@ FIELDS = (
         default=None,
         expected="user:password",
         meaning="the name and password that Flower asks for",
+        is_secret=True,
     ),
     Field(
         name="functions_dir",
@@ -391,6 +397,7 @@ FIELDS = (
         default=None,
         expected="whsec_ and base64 of 16 bytes or more, or any text that long",
         meaning="what callbacks (`Eyas-Callback`) are signed with; unset: there are none",
+        is_secret=True,
     ),
     Field(
         name="callback_hosts",
@@ -488,7 +495,8 @@ class Settings:
             try:
                 values[field.name] = field.parse(text)
             except (ValueError, KeyError):
-                problems.append(f"{field.variable}={text!r}: expected {field.expected}")
+                shown = "" if field.is_secret else f"={text!r}"
+                problems.append(f"{field.variable}{shown}: expected {field.expected}")
         values["workers"] = values.get("workers") or os.cpu_count() or 1
         if values.get("emulator") is None:
             values["emulator"] = is_loopback(values.get("host") or "")

@@ -39,6 +39,20 @@ def test_every_problem_is_reported_at_once() -> None:
         assert name in problems
 
 
+@pytest.mark.parametrize(
+    ("variable", "text"),
+    [
+        ("EYAS_CALLBACK_SECRET", "hidden"),
+        ("REDIS_URL", "redis://:hidden@host:port/0"),
+        ("EYAS_FLOWER_BASIC_AUTH", "hidden"),
+    ],
+)
+def test_a_secret_that_is_wrong_is_not_shown(variable: str, text: str) -> None:
+    with pytest.raises(SettingsError, match=f"{variable}: expected") as caught:
+        Settings.from_environment({variable: text})
+    assert "hidden" not in str(caught.value)
+
+
 def test_an_empty_variable_counts_as_unset() -> None:
     settings = Settings.from_environment({"PORT": "", "REDIS_URL": " "})
 
