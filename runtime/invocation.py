@@ -77,7 +77,8 @@ class Invocation(msgspec.Struct, frozen=True, kw_only=True):
     of the Lambda API need not fit. `retries` and `max_age_seconds` are the function's, as they were
     then. `trace_parent` is a W3C `traceparent` header value, carried unchanged. `callback` is a URL
     that is told of the end. `calling` is what a caller of the Lambda API has said besides the
-    payload, as JSON text.
+    payload, as JSON text. `policy` is its own retry policy, as
+    `RetryPolicy.encode` writes it, in place of the function's.
     """
 
     id: str
@@ -93,6 +94,7 @@ class Invocation(msgspec.Struct, frozen=True, kw_only=True):
     replay_of: str | None = None
     callback: str | None = None
     calling: bytes | None = None
+    policy: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

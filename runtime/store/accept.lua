@@ -8,10 +8,9 @@
 --         how many invocations may wait or run at a time or 0 for any number
 --       then of each offer: which kind, from 1; request_id or ''
 --         and, only if the kind is negative: number of invocations, else 1; delay in microseconds;
---         replay_of or ''; URL of its callback or ''; '1' to say whether the first one's channel is
---         heard, or ''; what a caller of the Lambda API has said besides the payload or ''; key of
---         the idempotency key or '', and, only if there is one, seconds to keep it and digest of the
---         payload
+--         '1' to say whether the first one's channel is heard, or ''; how many of these follow:
+--         fields that most records do not have, and their values; key of the idempotency key or '',
+--         and, only if there is one, seconds to keep it and digest of the payload
 --         and of each of its invocations: id; payload; message, or '' to make only the record, of
 --         a message already claimed
 -- returns one answer for each offer: 'accepted', or 'heard' if that is to be said and is so;
@@ -35,17 +34,8 @@ local function more_values(kind, offer)
   if offer.request_id ~= '' then
     values = {'request_id', offer.request_id}
   end
-  if offer.replay_of and offer.replay_of ~= '' then
-    values[#values + 1] = 'replay_of'
-    values[#values + 1] = offer.replay_of
-  end
-  if offer.callback and offer.callback ~= '' then
-    values[#values + 1] = 'callback'
-    values[#values + 1] = offer.callback
-  end
-  if offer.calling and offer.calling ~= '' then
-    values[#values + 1] = 'calling'
-    values[#values + 1] = offer.calling
+  for _, value in ipairs(offer.more or {}) do
+    values[#values + 1] = value
   end
   if kind.max_age ~= '0' then
     values[#values + 1] = 'expires_at'
@@ -150,13 +140,13 @@ while at <= last do
   local number, offer = tonumber(ARGV[at]), {request_id = ARGV[at + 1]}
   local first, size = at + 2, 1
   if number < 0 then
-    number, size, first = -number, ARGV[at + 2], at + 9
-    offer.delay, offer.replay_of, offer.callback, offer.asks, offer.calling =
-      unpack(ARGV, at + 3, at + 7)
-    if ARGV[at + 8] ~= '' then
-      offer.used_key, offer.keep_seconds, offer.digest = unpack(ARGV, at + 8, at + 10)
-      first = at + 11
+    number, size, first = -number, ARGV[at + 2], at + 6 + ARGV[at + 5]
+    offer.delay, offer.asks, offer.more = ARGV[at + 3], ARGV[at + 4], {unpack(ARGV, at + 6, first - 1)}
+    if ARGV[first] ~= '' then
+      offer.used_key, offer.keep_seconds, offer.digest = unpack(ARGV, first, first + 2)
+      first = first + 2
     end
+    first = first + 1
   end
   at = first + size * MEMBER_VALUES
   answers[#answers + 1] = answer_to(kinds[number], offer, first, at - 1)

@@ -68,24 +68,18 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True):
         """
         first = members[0][0]
         request_id = (first.request_id or "").encode()
+        more = _more_fields(first)
         is_plain = not (
-            asks_whether_heard
-            or idempotency
-            or len(members) > 1
-            or first.delay_seconds
-            or first.replay_of
-            or first.callback
-            or first.calling
+            asks_whether_heard or idempotency or len(members) > 1 or first.delay_seconds or more
         )
         arguments: list[str | bytes | int] = [request_id]
         if not is_plain:
             arguments += (
                 len(members),
                 microseconds(first.delay_seconds) if first.delay_seconds else 0,
-                (first.replay_of or "").encode(),
-                (first.callback or "").encode(),
                 "1" if asks_whether_heard else "",
-                first.calling or b"",
+                len(more),
+                *more,
             )
             if idempotency is None:
                 arguments.append("")
@@ -115,6 +109,20 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True):
             is_plain=is_plain,
             size_bytes=size_bytes,
         )
+
+
+def _more_fields(invocation: Invocation) -> list[str | bytes]:
+    """Return the fields that most records do not have, each followed by its value."""
+    fields: list[str | bytes] = []
+    if invocation.replay_of:
+        fields += ("replay_of", invocation.replay_of.encode())
+    if invocation.callback:
+        fields += ("callback", invocation.callback.encode())
+    if invocation.calling:
+        fields += ("calling", invocation.calling)
+    if invocation.policy:
+        fields += ("policy", invocation.policy)
+    return fields
 
 
 def accept(

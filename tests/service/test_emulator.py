@@ -1,5 +1,6 @@
 """An emulator's clock, and its reset, on a real stack."""
 
+import contextlib
 import json
 import time
 from collections.abc import Iterator
@@ -8,7 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from runtime import message
 from runtime.errors import EyasError
+from runtime.invocation import Invocation, new_id
+from runtime.policy import RetryPolicy
+from runtime.store import Store, accepting
 from runtime.testing import Stack
 from tests.asking import accept, lines, record
 
@@ -24,6 +29,13 @@ def flaky(marker: str, after: float, context: Context) -> int:
     with Path(marker).open("a") as file:
         print(context.attempt, file=file)
     raise Retry(after=after)
+
+
+@function
+def moody(marker: str) -> int:
+    with Path(marker).open("a") as file:
+        print("begun", file=file)
+    raise ValueError("no")
 
 
 @function
@@ -166,3 +178,28 @@ def test_all_of_time_may_go_faster(tmp_path: Path) -> None:
         assert stack.request("/_emulator/clock").body["scale"] == 200
         stack.advance(86_400)
         assert stack.request(f"/invocations/{later}").status == 410
+
+
+def test_an_invocation_can_bring_its_own_policy(stack: Stack, tmp_path: Path) -> None:
+    """Of a function that retries with its own pauses: two retries, after one minute and two."""
+    policy = RetryPolicy(retries=2, pauses_seconds=(60, 120), max_age_seconds=1_000)
+    invocation = Invocation(
+        id=new_id(),
+        function="moody",
+        payload=json.dumps({"marker": str(tmp_path / "attempts")}).encode(),
+        trigger="http",
+        timeout_seconds=30,
+        retries=policy.retries,
+        max_age_seconds=policy.max_age_seconds,
+        policy=policy.encode(),
+    )
+    with contextlib.closing(Store(stack.redis_url)) as store:
+        store.run(accepting.accept(invocation, message.encode(invocation, None)))
+    for pause in (60, 120):
+        stack.wait_for(lambda: status(stack, invocation.id) == "retrying", "a failure")
+        stack.advance(pause - 1)
+        assert status(stack, invocation.id) == "retrying"
+        stack.advance(1)
+    ended = record(stack, invocation.id)
+    assert (ended["status"], ended["attempt"]) == ("failed", 3)
+    assert ended["dead_letter"] == "RetriesExhausted"
