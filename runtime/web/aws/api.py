@@ -18,7 +18,7 @@ _Answering = Callable[[Request, falcon.asgi.Response, Mapping[str, str]], Awaita
 _FROM_A_FOLDER = frozenset(
     {"CreateFunction", "DeleteFunction", "UpdateFunctionCode", "UpdateFunctionConfiguration"}
 )
-_FOLDER_HINT = "Functions are the modules of the functions folder, read when the stack starts."
+_FOLDER_HINT = "Functions are the modules of the functions folder."
 
 
 class LambdaApi:

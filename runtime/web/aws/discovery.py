@@ -172,15 +172,26 @@ def _path_of(found: Function[..., Any] | FailedModule) -> Path:
     return Path(getattr(sys.modules.get(found.module), "__file__", None) or "")
 
 
-@functools.cache
 def _source(path: Path) -> _Source:
-    """Read a module's file, once: functions are those of when the process started."""
     try:
-        text, modified = path.read_bytes(), path.stat().st_mtime
-    except OSError:
-        text, modified = b"", 0.0
-    at = datetime.fromtimestamp(modified, UTC).isoformat(timespec="milliseconds")
-    return _Source(len(text), hashlib.sha256(text).digest(), at.replace("+00:00", "+0000"))
+        return _read_source(path, path.stat().st_mtime_ns)
+    except OSError:  # gone since, or of no file at all
+        return _NO_SOURCE
+
+
+@functools.lru_cache(maxsize=1000)
+def _read_source(path: Path, modified_ns: int) -> _Source:
+    """Read a module's file; once for each version of it."""
+    text = path.read_bytes()
+    at = datetime.fromtimestamp(modified_ns / 1e9, UTC)
+    return _Source(len(text), hashlib.sha256(text).digest(), _written(at))
+
+
+def _written(at: datetime) -> str:
+    return at.isoformat(timespec="milliseconds").replace("+00:00", "+0000")
+
+
+_NO_SOURCE = _Source(0, hashlib.sha256(b"").digest(), _written(datetime.fromtimestamp(0, UTC)))
 
 
 def _uuid_of(digest: bytes) -> str:

@@ -11,7 +11,7 @@ import pytest
 from botocore.exceptions import WaiterError
 
 from runtime.testing import Stack
-from tests.lambda_api import ACCOUNT
+from tests.lambda_api import ACCOUNT, client_of
 
 
 def test_functions_are_described(client: Any) -> None:
@@ -75,6 +75,33 @@ def test_a_waiter_hears_of_a_module_that_failed(client: Any) -> None:
     configuration = client.get_function_configuration(FunctionName="broken")
     assert configuration["State"] == "Failed"
     assert "RuntimeError: at import" in configuration["StateReason"]
+
+
+def test_a_function_that_is_changed_is_another_revision(tmp_path: Path) -> None:
+    folder = tmp_path / "changing"
+    folder.mkdir()
+    (folder / "growing.py").write_text("import no_such_module_anywhere\n")
+    with Stack(functions_dir=folder) as stack:
+        client = client_of(stack)
+
+        def described() -> Any:
+            return client.get_function_configuration(FunctionName="growing")
+
+        broken = described()
+        assert broken["State"] == "Failed"
+        whole = "from runtime import function\n\n\n@function\ndef growing(event):\n    return 1\n"
+        (folder / "growing.py").write_text(whole)
+        stack.wait_for(lambda: described()["State"] == "Active", "the change")
+        first = described()
+        (folder / "growing.py").write_text(whole.replace("1", "200"))
+        stack.wait_for(lambda: described()["CodeSize"] == first["CodeSize"] + 2, "another change")
+        second = described()
+
+        revisions = {one["RevisionId"] for one in (broken, first, second)}
+        assert len(revisions) == len({one["CodeSha256"] for one in (broken, first, second)}) == 3
+        stack.wait_for(
+            lambda: client.invoke(FunctionName="growing")["Payload"].read() == b"200", "its result"
+        )
 
 
 def test_the_aws_command_works(stack: Stack, tmp_path: Path) -> None:
