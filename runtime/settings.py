@@ -378,8 +378,8 @@ FIELDS = (
         parse=_switch,
         default=None,
         expected="on or off",
-        meaning="whether web and worker read the functions folder anew when a file in it changes "
-        "(unset: like EYAS_EMULATOR)",
+        meaning="whether web, worker and scheduler read the functions folder anew when a file in "
+        "it changes (unset: like EYAS_EMULATOR)",
     ),
     Field(
         name="time_scale",

@@ -147,8 +147,8 @@ def test_each_hour_of_a_day_is_run_once_whoever_is_killed(stack: Stack) -> None:
     assert last - first == timedelta(hours=23)
     for hour in hours:
         ended = record(stack, f"hourly@{hour}")
-        # The second attempt: it is still told the same time.
-        assert (ended["status"], ended["attempt"]) == ("succeeded", 2)
+        # Not by the first attempt, and it is still told the same time.
+        assert (ended["status"], ended["attempt"] >= 2) == ("succeeded", True)
         assert ended["result"] == f"{hour[:10]} {hour[11:19]}+00:00"
         assert (ended["trigger"], ended["payload"]) == ("schedule", {})
     assert accepted(stack, "hourly") == 24
@@ -381,6 +381,38 @@ def test_a_changed_definition_is_planned_anew_and_one_that_is_gone_is_not_run(
         advance(stack, "f0")
         assert accepted(stack, "f0") == 1
         assert accepted(stack, "f2") == 0
+
+
+def test_a_schedule_that_is_written_while_all_runs_is_run(tmp_path: Path) -> None:
+    folder = tmp_path / "growing"
+    folder.mkdir()
+    module = folder / "some.py"
+    text = "from runtime import function\n\n\n@function({})\ndef f() -> None: ...\n"
+    module.write_text(text.format(""))
+    with Stack(functions_dir=folder, processes=("broker", "web", "scheduler")) as stack:
+        stack.wait_for(lambda: listed(stack) == {}, "web")
+        for option, minute in (('schedule="7 * * * *"', "07"), ('schedule="9 * * * *"', "09")):
+            module.write_text(text.format(option))
+            stack.wait_for(
+                lambda minute=minute: (
+                    str(listed(stack).get("f", {}).get("next_run_at"))[14:16] == minute
+                ),
+                "the scheduler",
+            )
+        before = accepted(stack, "f")
+        advance(stack, "f")
+        assert accepted(stack, "f") == before + 1
+        module.write_text(text.format(""))
+        stack.wait_for(lambda: listed(stack) == {}, "web")
+        stack.wait_for(
+            lambda: len(logged(stack, is_reload, process="scheduler")) >= 3, "the scheduler"
+        )
+        stack.advance(3 * HOUR)
+        assert accepted(stack, "f") == before + 1
+
+
+def is_reload(line: dict[str, Any]) -> bool:
+    return bool(line["event"] == "functions.reloaded")
 
 
 def test_a_function_that_hangs_while_it_is_imported_stops_no_retries(tmp_path: Path) -> None:
