@@ -72,8 +72,12 @@ class Target:
     @property
     def authority(self) -> str:
         """What the `Host` header says (RFC 9110, section 7.2)."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
+        host = self._written_host
         return host if self.port == _PORTS[self._scheme] else f"{host}:{self.port}"
+
+    @property
+    def _written_host(self) -> str:
+        return f"[{self.host}]" if ":" in self.host else self.host
 
     @property
     def _scheme(self) -> str:
@@ -92,7 +96,7 @@ class Target:
 
     def is_allowed(self, allowed_hosts: Collection[str]) -> bool:
         """Tell whether the settings allow the host whatever its addresses are."""
-        return ANY_HOST in allowed_hosts or self.host in allowed_hosts
+        return not {ANY_HOST, self.host, self._written_host}.isdisjoint(allowed_hosts)
 
 
 def forbidden(host: str) -> InvalidTargetError:

@@ -115,8 +115,17 @@ def event_of(record: Record, *, message_id: str) -> bytes:
 
 
 def addresses_of(target: Target, settings: Settings) -> list[str]:
-    """Look up a host. Raises `InvalidTargetError` if any of its addresses is not allowed."""
-    found = socket.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
+    """Look up a host.
+
+    Raises `InvalidTargetError` if it can have no address, or any that it has is not allowed, and
+    `CallbackFailedError` if none is found.
+    """
+    try:
+        found = socket.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
+    except UnicodeError:
+        raise InvalidTargetError(f"{target.host} is no name of a host") from None
+    except OSError as error:
+        raise CallbackFailedError(f"{target.host}: {error}") from error
     addresses = list(dict.fromkeys(str(one[4][0]) for one in found))
     if not target.is_allowed(settings.callback_hosts) and any(map(webhook.is_internal, addresses)):
         raise webhook.forbidden(target.host)

@@ -9,7 +9,7 @@ import pytest
 from runtime import webhook
 from runtime.settings import Settings
 from runtime.webhook import InvalidTargetError, Target
-from runtime.worker.callbacks import addresses_of
+from runtime.worker.callbacks import CallbackFailedError, addresses_of
 
 SECRET = "whsec_" + base64.b64encode(bytes(range(24))).decode()
 
@@ -77,6 +77,7 @@ def test_internal_hosts_need_to_be_allowed(host: str) -> None:
         target.check(allowed_hosts=())
     target.check(allowed_hosts=("other", target.host))
     target.check(allowed_hosts=("*",))
+    target.check(allowed_hosts=(host,))
 
 
 def test_public_hosts_need_not() -> None:
@@ -90,6 +91,17 @@ def test_a_name_is_judged_by_its_addresses_when_it_is_sent_to() -> None:
         addresses_of(target, Settings.from_environment({}))
     settings = Settings.from_environment({"EYAS_CALLBACK_HOSTS": "localhost"})
     assert "127.0.0.1" in addresses_of(target, settings)
+
+
+def test_a_name_that_can_have_no_address_is_no_target() -> None:
+    target = Target.of(f"http://{'a' * 64}.com/")
+    with pytest.raises(InvalidTargetError, match="no name of a host"):
+        addresses_of(target, Settings.from_environment({}))
+
+
+def test_a_name_that_is_not_found_may_be_later() -> None:
+    with pytest.raises(CallbackFailedError):
+        addresses_of(Target.of("http://a.invalid/"), Settings.from_environment({}))
 
 
 def test_a_signature_is_that_of_the_specification() -> None:
