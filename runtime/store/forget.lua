@@ -14,6 +14,10 @@ for _, key in ipairs(KEYS) do
     and (redis.call('ZSCORE', 'eyas:open', id) or redis.call('ZSCORE', 'eyas:dead', id))
   if not is_newer then
     removed = removed + redis.call('UNLINK', key)
+    if id then
+      -- No status: who waits has to look for the record.
+      redis.call('PUBLISH', record_of(id), 'forgotten')
+    end
   end
 end
 return removed

@@ -44,7 +44,8 @@ All times are microseconds since the epoch, by the clock of invocations; leases 
 broker's own.
 
 Channels: `eyas:invocation:{id}` gets each new status, and if somebody listens when an attempt ends
-the invocation, after a blank the record: its fields and values, packed by `cmsgpack`.
+the invocation, after a blank the record: its fields and values, packed by `cmsgpack`;
+and what is no status if the record is gone.
 `celery-task-meta-{id}` gets Celery's result.
 
 Fields of a record: `function`, `status`, `trigger`, `payload` (JSON), `attempt`, `max_attempts`,

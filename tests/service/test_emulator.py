@@ -4,10 +4,12 @@ import contextlib
 import json
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
 import pytest
+import redis
 
 from runtime import message
 from runtime.errors import EyasError
@@ -137,6 +139,19 @@ def test_a_reset_leaves_nothing(stack: Stack, tmp_path: Path) -> None:
     assert stack.invoke("nap", {"marker": str(tmp_path / "other"), "seconds": 0}, seconds=20) == 1
     assert len(lines(marker)) == 1
     assert stack.request("/dead-letters").body["dead_letters"] == []
+
+
+def test_who_waits_for_what_a_reset_forgets_hears_of_it(stack: Stack, tmp_path: Path) -> None:
+    marker = tmp_path / "begun"
+    running = accept(stack, "nap", {"marker": str(marker), "seconds": 30})
+    channel = f"eyas:invocation:{running}"
+    with redis.Redis.from_url(stack.redis_url) as connection, ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(
+            stack.request, f"/invocations/{running}", headers={"Prefer": "wait=25"}
+        )
+        stack.wait_for(lambda: connection.pubsub_numsub(channel)[0][1] == 1, "the waiter")
+        stack.reset()
+        assert waiting.result(10).status == 404
 
 
 @pytest.mark.parametrize(

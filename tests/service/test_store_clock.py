@@ -1,7 +1,7 @@
 """An emulator's clock and its reset, step by step."""
 
 from runtime.invocation import Status
-from runtime.store import clock, records, upkeep
+from runtime.store import claims, clock, records, upkeep
 from tests.store_bench import RETENTION, Bench
 
 
@@ -24,3 +24,13 @@ def test_a_reset_keeps_the_speed_of_the_clock(bench: Bench) -> None:
     bench.run(clock.reset())
     time = bench.run(clock.read())
     assert (time.scale, time.ahead_us < 1e9) == (60, True)
+
+
+def test_what_a_reset_has_stopped_is_not_stopped_when_it_comes_again(bench: Bench) -> None:
+    one = bench.accept()
+    held, _ = bench.run_one()
+    bench.run(clock.reset())
+    bench.run(clock.forget([f"eyas:invocation:{one}".encode()]))
+    assert bench.run(claims.renew("w1", consumes=True)).to_stop == (one,)
+    bench.succeed(held, one)
+    assert bench.run(claims.renew("w1", consumes=True)).to_stop == ()
