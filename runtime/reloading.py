@@ -4,10 +4,9 @@ See docs/decisions/0019-hot-reload.md.
 """
 
 import contextlib
-import itertools
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -82,24 +81,25 @@ class Reloader:
         return self.registry
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class LiveFunctions(Mapping[str, Function[..., Any]]):
+class LiveFunctions(dict[str, Function[..., Any]]):
     """The functions as they are now, and those of the runtime that are there `always`.
 
     A process that is forked keeps those of that moment.
     """
 
-    reloader: Reloader
-    always: Mapping[str, Function[..., Any]] = field(default_factory=dict)
+    def __init__(
+        self, reloader: Reloader, *, always: Mapping[str, Function[..., Any]] | None = None
+    ) -> None:
+        super().__init__()
+        self._reloader = reloader
+        self._always = dict(always or {})
+        self.refresh()
 
-    def __getitem__(self, name: str) -> Function[..., Any]:
-        return self.always[name] if name in self.always else self.reloader.registry[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return itertools.chain(self.always, self.reloader.registry)
-
-    def __len__(self) -> int:
-        return len(self.always) + len(self.reloader.registry)
+    def refresh(self) -> None:
+        """Take what was loaded last."""
+        self.clear()
+        self.update(self._reloader.registry)
+        self.update(self._always)
 
 
 def log_failed(registry: Registry) -> None:

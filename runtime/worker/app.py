@@ -42,6 +42,7 @@ class EyasCelery(celery.Celery):  # type: ignore[misc]
     eyas_worker: str
     eyas_reloader: Reloader
     eyas_functions: LiveFunctions
+    eyas_user_functions: LiveFunctions
     eyas_attempts: Attempts
     eyas_admission: Admission
     eyas_dispatcher: Dispatcher
@@ -65,11 +66,12 @@ def create_celery(*, reloader: Reloader, settings: Settings, store: Store, name:
     app.eyas_audience = CeleryAudience()
     app.eyas_reloader = reloader
     callback = callback_function(settings, store)
-    app.eyas_functions = LiveFunctions(reloader=reloader, always={callback.name: callback})
+    app.eyas_user_functions = LiveFunctions(reloader)
+    app.eyas_functions = LiveFunctions(reloader, always={callback.name: callback})
     app.eyas_attempts = Attempts(store=store, settings=settings)
     app.eyas_dispatcher = _dispatcher(app)
     app.eyas_admission = Admission(
-        functions=LiveFunctions(reloader=reloader),
+        functions=app.eyas_user_functions,
         store=store,
         settings=settings,
         take=app.eyas_dispatcher.take,

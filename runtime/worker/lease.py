@@ -43,6 +43,7 @@ class LeaseKeeper(threading.Thread):
                 continue  # it is tried again at once
             for invocation_id in renewed.to_stop:
                 self._stop_one(invocation_id)
+        self._store.close()
 
     def stop(self) -> None:
         """Renew no more; return when that is certain."""

@@ -73,6 +73,8 @@ class FunctionsReload(bootsteps.StartStopStep):  # type: ignore[misc]
 
     def _serve(self, consumer: Any) -> None:
         app = consumer.app
+        app.eyas_functions.refresh()
+        app.eyas_user_functions.refresh()
         gone = register(app, app.eyas_functions, worker=app.eyas_worker, attempts=app.eyas_attempts)
         for name in gone:
             consumer.strategies.pop(name, None)

@@ -106,3 +106,14 @@ def test_the_documentation_lists_every_setting_with_its_default() -> None:
 
     documented = {name: default.strip("`") for name, default in rows}
     assert documented == {f.variable: f.default or "unset" for f in FIELDS}
+
+
+def test_reloading_is_for_emulators_unless_it_is_said_otherwise() -> None:
+    def reloads(**environment: str) -> bool:
+        return Settings.from_environment(environment).reload
+
+    assert reloads()
+    assert not reloads(EYAS_HOST="0.0.0.0")
+    assert not reloads(EYAS_EMULATOR="off")
+    assert reloads(EYAS_EMULATOR="off", EYAS_RELOAD="on")
+    assert not reloads(EYAS_RELOAD="off")

@@ -202,3 +202,27 @@ def test_a_large_payload_is_left_to_the_executor_to_read(
     dispatcher.take([msgspec.structs.replace(ticket, fresh=False)])
 
     assert serial.payloads == [None if more_bytes else payload]
+
+
+def test_what_is_for_an_unknown_function_waits_while_there_may_be_a_newer_version(
+    dispatcher: Dispatcher, serial: NotingExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused: list[str] = []
+    dispatcher.settling = SimpleNamespace(  # type: ignore[assignment]
+        is_behind=False, refused=lambda ticket, **_: refused.append(ticket.id)
+    )
+    dispatcher.may_be_behind = True
+    dispatcher.take(tickets("newer", "nobody", "quick"))
+    assert (serial.ids, waiting(dispatcher), refused) == (["quick-2"], ["newer-0", "nobody-1"], [])
+
+    functions = FUNCTIONS | {"newer": quick}
+    monkeypatch.setattr(dispatcher.lanes, "functions", functions)
+    for ticket in dispatcher.lanes.pop_all():
+        dispatcher.lanes.add(ticket)
+    dispatcher.refuse_unknown()
+    dispatcher.hand_out()
+    assert (serial.ids[1:], waiting(dispatcher), refused) == (["newer-0"], [], ["nobody-1"])
+
+    dispatcher.may_be_behind = False
+    dispatcher.take(tickets("nobody"))
+    assert refused == ["nobody-1", "nobody-0"]
