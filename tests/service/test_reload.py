@@ -310,6 +310,21 @@ def test_a_handler_may_become_another_kind(stack: Stack, folder: Folder) -> None
     wait(stack, lambda: stack.invoke("answer") == 1)
 
 
+def test_the_lambda_api_describes_the_new_code(stack: Stack, folder: Folder) -> None:
+    def digest() -> str:
+        answer = stack.request("/2015-03-31/functions/answer/configuration")
+        assert answer.body["State"] == "Active"
+        return str(answer.body["CodeSha256"])
+
+    before = digest()
+    folder.answer(5)
+    wait(stack, lambda: digest() != before)
+    changed = digest()
+    folder.answer("(")
+    wait(stack, lambda: failed(stack) != [])
+    assert digest() == changed
+
+
 def test_many_changes_in_a_row_lose_nothing(stack: Stack, folder: Folder) -> None:
     with loop_of_requests(stack) as seen:
         for answer in itertools.chain(range(1, 8), [0]):
