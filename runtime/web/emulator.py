@@ -22,6 +22,8 @@ from runtime.web.schedules import Scheduled
 
 _log = structlog.get_logger("web")
 
+# What proxies add (RFC 7239, and its forerunners).
+_FORWARDED = frozenset({b"forwarded", b"x-forwarded-for", b"x-real-ip", b"via"})
 _MOST_DUE = 500
 _MOST_BYTES = 1000
 # A scheduler looks ten times a second.
@@ -34,7 +36,8 @@ class ClockResource:
 
     store: AsyncStore
 
-    async def on_get(self, _req: Request, resp: falcon.asgi.Response) -> None:
+    async def on_get(self, req: Request, resp: falcon.asgi.Response) -> None:
+        _refuse_forwarded(req)
         reply(resp, 200, _shown(await self.store.run(clock.read())))
 
 
@@ -50,6 +53,7 @@ class Advance:
     scheduled: Scheduled
 
     async def on_post(self, req: Request, resp: falcon.asgi.Response) -> None:
+        _refuse_forwarded(req)
         seconds = _seconds(await read_payload(req, limit_bytes=_MOST_BYTES))
         now = await self.store.run(clock.advance(seconds=seconds))
         async for keys in _keys_of_invocations(self.store):
@@ -68,7 +72,8 @@ class Reset:
 
     store: AsyncStore
 
-    async def on_post(self, _req: Request, resp: falcon.asgi.Response) -> None:
+    async def on_post(self, req: Request, resp: falcon.asgi.Response) -> None:
+        _refuse_forwarded(req)
         # What runs is told to stop; its end finds no record, and changes nothing.
         open_count = await self.store.run(clock.reset())
         removed = 0
@@ -76,6 +81,14 @@ class Reset:
             removed += await self.store.run(clock.forget(keys))
         _log.info("emulator.reset", open=open_count, removed=removed)
         reply(resp, 200, {"open": open_count, "removed": removed})
+
+
+def _refuse_forwarded(req: Request) -> None:
+    """Refuse what came through a proxy: it listens for others, and web does not know for whom."""
+    if req.asks_for(_FORWARDED):
+        raise falcon.HTTPForbidden(
+            description="a proxy has forwarded this: an emulator's routes are for its own machine"
+        )
 
 
 async def _keys_of_invocations(store: AsyncStore) -> AsyncIterator[list[bytes]]:

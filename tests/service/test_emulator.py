@@ -163,6 +163,14 @@ def test_a_clock_is_only_moved_on(stack: Stack, body: bytes) -> None:
     assert answer.headers["content-type"] == "application/problem+json"
 
 
+@pytest.mark.parametrize("header", ["X-Forwarded-For", "Forwarded", "Via", "X-Real-IP"])
+def test_what_a_proxy_forwards_is_refused(stack: Stack, header: str) -> None:
+    for path in ("/_emulator/reset", "/_emulator/clock/advance"):
+        answer = stack.request(path, body=b"{}", headers={header: "203.0.113.7"})
+        assert (answer.status, answer.headers["content-type"]) == (403, "application/problem+json")
+    assert stack.request("/_emulator/clock", headers={header: "x"}).status == 403
+
+
 def test_the_fixture_says_what_was_wrong(stack: Stack) -> None:
     with pytest.raises(EyasError, match="cannot be set back"):
         stack.advance(-1)
