@@ -276,18 +276,20 @@ class Invoker:
 
 def invocation_of(function: Function[..., Any], payload: bytes, terms: Terms) -> Invocation:
     """Make the invocation that a request asks for, with a new id."""
+    policy = terms.policy or function.retry_policy
     return Invocation(
         id=new_id(),
         function=function.name,
         payload=payload or b"{}",
         trigger=terms.trigger,
         timeout_seconds=function.timeout_seconds,
-        retries=function.retry_policy.retries,
-        max_age_seconds=function.retry_policy.max_age_seconds,
+        retries=policy.retries,
+        max_age_seconds=policy.max_age_seconds,
         delay_seconds=terms.delay_seconds,
         request_id=terms.request_id,
         trace_parent=terms.trace_parent,
         replay_of=terms.replay_of,
         callback=terms.callback,
         calling=terms.calling,
+        policy=terms.policy.encode() if terms.policy else None,
     )

@@ -13,6 +13,7 @@ import msgspec
 from runtime import json_text
 from runtime.cloudevents import SPECVERSION_HEADER
 from runtime.invocation import IdempotencyKey
+from runtime.policy import RetryPolicy
 from runtime.settings import Settings
 from runtime.web import prefer
 from runtime.web.exchange import Request
@@ -38,7 +39,7 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
     header that a CloudEvent in binary mode has. `digest` is of what must be the same if the key is
     used again; None for that of the payload. With `takes_unfit`, a payload that does not fit the
     function is accepted too, and its attempt will fail. `calling` is what a caller of the Lambda
-    API says besides.
+    API says besides. With a `policy`, the function's does not apply.
     """
 
     request_id: str
@@ -52,6 +53,7 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
     digest: str | None = None
     takes_unfit: bool = False
     calling: bytes | None = None
+    policy: RetryPolicy | None = None
 
     def idempotency(self, payload: bytes, *, ttl_seconds: int) -> IdempotencyKey | None:
         """Return the key with the digest of what must be the same if it is used again."""

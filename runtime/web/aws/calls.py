@@ -8,8 +8,10 @@ from typing import Any
 
 import msgspec
 
+from runtime.function import Function
 from runtime.invocation import IdempotencyKey
 from runtime.lambda_context import Calling, function_arn
+from runtime.policy import RetryPolicy
 from runtime.web.aws.errors import LambdaError
 from runtime.web.aws.names import Target
 from runtime.web.exchange import Request
@@ -21,6 +23,10 @@ _LONGEST_CLIENT_CONTEXT = 3583
 _CALL_SECONDS = 2 * 3600
 _CALL_ID = re.compile(r"[!-~]{1,128}")
 _CALL_SCOPE = "sdk/"
+# What becomes of asynchronous calls unless somebody has said otherwise:
+# https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html
+_EVENT_POLICY = RetryPolicy(retries=2, pauses_seconds=(60.0, 120.0), max_age_seconds=6 * 3600.0)
+_ONE_ATTEMPT = RetryPolicy(retries=0)
 
 
 class CallTerms(Terms, frozen=True, kw_only=True):
@@ -42,7 +48,7 @@ class CallTerms(Terms, frozen=True, kw_only=True):
         )
 
 
-def terms_of(req: Request, kind: str, target: Target) -> CallTerms:
+def terms_of(req: Request, kind: str, target: Target, function: Function[..., Any]) -> CallTerms:
     """Read the headers that are about a call of one type; raises `LambdaError`."""
     calling = Calling(invoked_function_arn=_arn_to_keep(target))
     if kind == "RequestResponse":
@@ -55,8 +61,16 @@ def terms_of(req: Request, kind: str, target: Target) -> CallTerms:
         idempotency_key=call_id if call_id and _CALL_ID.fullmatch(call_id) else None,
         takes_unfit=True,
         calling=calling.encode() if calling != Calling() else None,
+        policy=_policy_of(kind, function),
         kind=kind,
     )
+
+
+def _policy_of(kind: str, function: Function[..., Any]) -> RetryPolicy | None:
+    """Return AWS's policy, where that is not what the function says anyway."""
+    if kind == "Event":
+        return _EVENT_POLICY
+    return _ONE_ATTEMPT if function.retry_policy.retries else None
 
 
 def _client_context(header: str | None) -> dict[str, Any] | None:

@@ -101,7 +101,7 @@ class Invoke:
         limit_bytes: int,
     ) -> None:
         payload = await _read(req, "Event", limit_bytes=limit_bytes)
-        terms = calls.terms_of(req, "Event", target)
+        terms = calls.terms_of(req, "Event", target, function)
         acceptance = await self.invoker.accept(function, payload, terms=terms)
         _say_which(req, resp, function, acceptance)
         resp.status = 202
@@ -116,7 +116,7 @@ class Invoke:
         wants_log: bool,
     ) -> None:
         since = datetime.now(UTC) - _LOG_SLACK
-        terms = calls.terms_of(req, "RequestResponse", target)
+        terms = calls.terms_of(req, "RequestResponse", target, function)
         limit_bytes = self._settings.max_waited_payload_bytes
         payload = await _read(req, "RequestResponse", limit_bytes=limit_bytes)
         seconds = self._settings.lambda_wait_seconds
