@@ -131,7 +131,7 @@ def _max_items(req: Request) -> int:
 
 def _described(found: Function[..., Any] | FailedModule, target: Target) -> dict[str, Any]:
     """Return AWS's FunctionConfiguration."""
-    source = _source(_path_of(found))
+    source = _source(found)
     configuration: dict[str, Any] = {
         "FunctionName": target.name,
         "FunctionArn": target.arn,
@@ -172,19 +172,20 @@ def _path_of(found: Function[..., Any] | FailedModule) -> Path:
     return Path(getattr(sys.modules.get(found.module), "__file__", None) or "")
 
 
-def _source(path: Path) -> _Source:
+@functools.lru_cache(maxsize=1000)
+def _source(found: Function[..., Any] | FailedModule) -> _Source:
+    """Read a module's file, once: what a newer version of it defines is another function.
+
+    What stays in use although its module fails now, is described as it is.
+    """
+    path = _path_of(found)
     try:
-        return _read_source(path, path.stat().st_mtime_ns)
+        text, modified = path.read_bytes(), path.stat().st_mtime
     except OSError:  # gone since, or of no file at all
         return _NO_SOURCE
-
-
-@functools.lru_cache(maxsize=1000)
-def _read_source(path: Path, modified_ns: int) -> _Source:
-    """Read a module's file; once for each version of it."""
-    text = path.read_bytes()
-    at = datetime.fromtimestamp(modified_ns / 1e9, UTC)
-    return _Source(len(text), hashlib.sha256(text).digest(), _written(at))
+    return _Source(
+        len(text), hashlib.sha256(text).digest(), _written(datetime.fromtimestamp(modified, UTC))
+    )
 
 
 def _written(at: datetime) -> str:
