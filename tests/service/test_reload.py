@@ -421,6 +421,8 @@ def test_a_schedule_that_is_added_is_run(stack: Stack, folder: Folder) -> None:
         return "timed" in [line["function"] for line in planned]
 
     wait(stack, is_planned)
+    # The scheduler may know it a moment before web.
+    wait(stack, lambda: stack.request("/functions/timed").status == 200)
     assert stack.request("/functions/timed").body["counts"]["accepted"] == 0
     stack.advance(3600)
     wait(stack, lambda: stack.request("/functions/timed").body["counts"]["succeeded"] == 1)
