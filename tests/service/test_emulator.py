@@ -218,10 +218,15 @@ def test_an_invocation_can_bring_its_own_policy(stack: Stack, tmp_path: Path) ->
     )
     with contextlib.closing(Store(stack.redis_url)) as store:
         store.run(accepting.accept(invocation, message.encode(invocation, None)))
-    for pause in (60, 120):
-        stack.wait_for(lambda: status(stack, invocation.id) == "retrying", "a failure")
+    for attempt, pause in ((1, 60), (2, 120)):
+
+        def has_failed(attempt: int = attempt) -> bool:
+            found = stack.request(f"/invocations/{invocation.id}").body
+            return (found["status"], found["attempt"]) == ("retrying", attempt)
+
+        stack.wait_for(has_failed, "a failure")
         stack.advance(pause - 1)
-        assert status(stack, invocation.id) == "retrying"
+        assert has_failed()
         stack.advance(1)
     ended = record(stack, invocation.id)
     assert (ended["status"], ended["attempt"]) == ("failed", 3)
