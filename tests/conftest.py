@@ -1,10 +1,17 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from runtime.store import is_reachable
 from runtime.testing import Stack
+
+# How long an example takes says something of the machine, and nothing of what is tested.
+hypothesis.settings.register_profile(
+    "busy", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("busy")
 
 SAMPLE_FUNCTIONS = Path(__file__).parent / "sample_functions"
 

@@ -329,7 +329,7 @@ def test_data_without_a_type_is_json_if_it_can_be(content_type: str | None) -> N
     assert binary(b"\xff", content_type).data_base64 == "/w=="
 
 
-@pytest.mark.parametrize("body", [b"{", b"\xff", b"'a'", b"[" * 5_000 + b"]" * 5_000])
+@pytest.mark.parametrize("body", [b"{", b"\xff", b"'a'", b"[" * 200_000 + b"]" * 200_000])
 def test_data_that_is_said_to_be_json_has_to_be(body: bytes) -> None:
     with pytest.raises((MalformedJSONError, MalformedEventError)):
         binary(body, "application/json")
