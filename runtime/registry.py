@@ -14,6 +14,7 @@ from typing import Any, Self
 
 from runtime.errors import DefinitionError, UnknownFunctionError
 from runtime.function import Function
+from runtime.schedule import Schedule
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,6 +120,10 @@ class Registry(Mapping[str, Function[..., Any]]):
     def subscribers(self, event_type: str) -> list[Function[..., Any]]:
         """Return the functions that are subscribed to events of this type, in order."""
         return [one for one in self.functions.values() if one.is_subscribed_to(event_type)]
+
+    def scheduled(self) -> list[tuple[Function[..., Any], Schedule]]:
+        """Return the functions that run by themselves, in order, with their schedules."""
+        return [(one, one.schedule) for one in self.functions.values() if one.schedule is not None]
 
     def __getitem__(self, name: str) -> Function[..., Any]:
         return self.functions[name]

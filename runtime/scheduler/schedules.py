@@ -7,7 +7,6 @@ from typing import Any
 from runtime import message
 from runtime.function import Function
 from runtime.invocation import Invocation, rfc3339
-from runtime.registry import Registry
 from runtime.reloading import Reloader
 from runtime.schedule import Missed, Schedule, id_of_run, time_of, us_of
 from runtime.scheduler.chores import Chore, log
@@ -35,7 +34,7 @@ class FireSchedules(Chore):
     _looks_at: float = 0.0
 
     def __post_init__(self) -> None:
-        self._scheduled = _scheduled(self.reloader.registry)
+        self._scheduled = self.reloader.registry.scheduled()
 
     def act(self) -> float:
         """Run what is due, and look again when the next one may be."""
@@ -56,7 +55,7 @@ class FireSchedules(Chore):
         if time.monotonic() < self._looks_at:
             return
         if self.reloader.has_changed():
-            self._scheduled = _scheduled(self.reloader.load())
+            self._scheduled = self.reloader.load().scheduled()
         self._looks_at = time.monotonic() + self.reloader.pause_seconds
 
     def _look_at(
@@ -132,7 +131,3 @@ class FireSchedules(Chore):
         if is_fired:
             log.info("schedule.fired", function=function.name, invocation_id=invocation.id)
         return is_fired, next_us
-
-
-def _scheduled(registry: Registry) -> list[tuple[Function[..., Any], Schedule]]:
-    return [(each, each.schedule) for each in registry.values() if each.schedule is not None]

@@ -9,18 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from runtime.store.keys import OF_INVOCATIONS
 from runtime.store.step import Step, microseconds, script
 
 _PAGE = 1000
-# What is known of invocations, by the beginning of the key. Everything else is about processes, or
-# goes with a step of its own.
-_OF_INVOCATIONS = (
-    b"eyas:invocation:",
-    b"eyas:idempotency:",
-    b"eyas:revoked:",
-    b"eyas:seen:",
-    b"celery-task-meta-",
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +53,7 @@ def find_keys(*, position: int) -> Step[Keys]:
     def parse(reply: Any) -> Keys:
         position, found = reply
         return Keys(
-            keys=tuple(key for key in found if key.startswith(_OF_INVOCATIONS)),
+            keys=tuple(key for key in found if key.startswith(OF_INVOCATIONS)),
             next_position=int(position) or None,
         )
 

@@ -68,6 +68,16 @@ list, or the record of a delayed invocation. Every step that moves it is one scr
 DEAD_LETTERS = "eyas:dead"
 SCHEDULES = "eyas:schedules"
 
+OF_INVOCATIONS = (
+    b"eyas:invocation:",
+    b"eyas:idempotency:",
+    b"eyas:revoked:",
+    b"eyas:seen:",
+    b"celery-task-meta-",
+)
+"""How keys begin that hold what is known of single invocations. All others are about processes, or
+go with a step of their own."""
+
 
 def invocation(invocation_id: str) -> str:
     """Key of the record, and name of the channel of its status."""

@@ -92,7 +92,9 @@ class Invoker:
                 raise
         invocation = invocation_of(function, payload, terms)
         record = None
-        offer = self._offer(function, [invocation], terms, asks_whether_heard=patience is not None)
+        offer = self.offer_of(
+            function, [invocation], terms, asks_whether_heard=patience is not None
+        )
         if patience is None:
             accepted = await self.commits.offer(offer)
             self.raise_refusal(accepted, terms)
@@ -117,7 +119,7 @@ class Invoker:
         Raises `ThrottledError`, `BrokerUnavailableError`.
         """
         invocations = [invocation_of(function, payload, terms) for payload in payloads]
-        accepted = await self.commits.offer(self._offer(function, invocations, terms))
+        accepted = await self.commits.offer(self.offer_of(function, invocations, terms))
         self.raise_refusal(accepted, terms, count=len(invocations))
         return [invocation.id for invocation in invocations]
 
@@ -131,7 +133,7 @@ class Invoker:
         waiting: list[tuple[Asked, Offer]] = []
         size_bytes = 0
         for each in asked:
-            offer = self._offer(
+            offer = self.offer_of(
                 each.function,
                 [invocation_of(each.function, each.payload, each.terms)],
                 each.terms,
@@ -198,7 +200,7 @@ class Invoker:
             raise ExpiredInvocationError(invocation_id)
         return record, Status.CANCELLED if outcome is Cancelling.CANCELLED else Status.RUNNING
 
-    def _offer(
+    def offer_of(
         self,
         function: Function[..., Any],
         invocations: Sequence[Invocation],
@@ -206,6 +208,7 @@ class Invoker:
         *,
         asks_whether_heard: bool = False,
     ) -> Offer:
+        """Return what the broker is to accept, under a request's terms and the settings."""
         return Offer.of(
             [(each, message.encode(each, function.payload)) for each in invocations],
             max_open=self.settings.max_open,

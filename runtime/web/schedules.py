@@ -9,14 +9,13 @@ from typing import Any, Self
 import falcon.asgi
 import msgspec
 
-from runtime import message
 from runtime.errors import UnknownScheduleError
 from runtime.function import Function
 from runtime.invocation import rfc3339
 from runtime.registry import Registry
 from runtime.schedule import Schedule, id_of_run, time_of, us_of
 from runtime.store import AsyncStore, schedules
-from runtime.store.accepting import Accepted, Accepting, Offer
+from runtime.store.accepting import Accepted, Accepting
 from runtime.store.schedules import State
 from runtime.web.answers import answer_acceptance
 from runtime.web.exchange import Request, reply
@@ -35,7 +34,7 @@ class Scheduled:
 
     @classmethod
     def of(cls, registry: Registry, *, store: AsyncStore) -> Self:
-        found = {f.name: (f, f.schedule) for f in registry.values() if f.schedule}
+        found = {function.name: (function, schedule) for function, schedule in registry.scheduled()}
         return cls(functions=found, store=store)
 
     def find(self, name: str) -> tuple[Function[..., Any], Schedule]:
@@ -139,7 +138,6 @@ class RunNow:
     async def _accept(
         self, function: Function[..., Any], schedule: Schedule, terms: Terms
     ) -> Accepted:
-        settings = self.invoker.settings
         while True:
             now_us = (await self.scheduled.store.run(schedules.read())).now_us
             invocation = msgspec.structs.replace(
@@ -147,13 +145,7 @@ class RunNow:
                 id=id_of_run(function.name, now_us),
                 trigger="schedule",
             )
-            offer = Offer.of(
-                [(invocation, message.encode(invocation, function.payload))],
-                max_open=settings.max_open,
-                idempotency=terms.idempotency(
-                    schedule.payload, ttl_seconds=settings.idempotency_ttl_seconds
-                ),
-            )
+            offer = self.invoker.offer_of(function, [invocation], terms)
             accepted = await self.scheduled.store.run(schedules.run_now(offer, function.name))
             # Somebody else has asked in the same microsecond.
             if accepted.outcome is not Accepting.KNOWN:

@@ -108,9 +108,7 @@ class Discovery:
     def _find(
         self, req: Request, parameters: Mapping[str, str]
     ) -> tuple[Function[..., Any] | FailedModule, Target]:
-        target = names.target_of(
-            parameters["FunctionName"], req.get_param("Qualifier") or None, names.caller_of(req)
-        )
+        target = names.target_in(req, parameters)
         found = self.registry.get(target.name) or names.failed_module_of(target, self.registry)
         if found is None or target.qualifier not in {None, LATEST}:
             raise names.not_found(target)

@@ -51,7 +51,7 @@ class Invoke:
         self, req: Request, resp: falcon.asgi.Response, parameters: Mapping[str, str]
     ) -> None:
         """`Invoke`: run a function and wait for its end, or put it into the queue, or neither."""
-        target = _target(req, parameters)
+        target = names.target_in(req, parameters)
         kind = _one_of(req, b"x-amz-invocation-type", "invocationType", _TYPES) or "RequestResponse"
         wants_log = _one_of(req, b"x-amz-log-type", "logType", _LOG_TYPES) == "Tail"
         _refuse_what_is_not_there(req)
@@ -73,7 +73,7 @@ class Invoke:
         self, req: Request, resp: falcon.asgi.Response, parameters: Mapping[str, str]
     ) -> None:
         """`InvokeAsync`: what `Event` was called before."""
-        target = _target(req, parameters)
+        target = names.target_in(req, parameters)
         limit_bytes = min(_LARGEST_INVOKE_ASYNC, self._settings.max_payload_bytes)
         function = self._function(target)
         await self._enqueue(req, resp, target, function, limit_bytes=limit_bytes)
@@ -141,12 +141,6 @@ class Invoke:
                 ),
             )
         _answer_end(resp, record)
-
-
-def _target(req: Request, parameters: Mapping[str, str]) -> Target:
-    return names.target_of(
-        parameters["FunctionName"], req.get_param("Qualifier") or None, names.caller_of(req)
-    )
 
 
 def _one_of(req: Request, header: bytes, member: str, values: tuple[str, ...]) -> str | None:

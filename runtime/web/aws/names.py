@@ -5,6 +5,7 @@ whatever the caller signs with: signatures are not checked.
 """
 
 import re
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from runtime.lambda_context import DEFAULT_ACCOUNT, DEFAULT_REGION, function_arn
@@ -62,6 +63,11 @@ def caller_of(req: Request) -> Caller:
         return Caller(DEFAULT_ACCOUNT, None)
     key_id, region = found.groups()
     return Caller(key_id if _ACCOUNT.fullmatch(key_id) else DEFAULT_ACCOUNT, region)
+
+
+def target_in(req: Request, parameters: Mapping[str, str]) -> Target:
+    """Return the function that a request is about, by its path and query; raises as `target_of`."""
+    return target_of(parameters["FunctionName"], req.get_param("Qualifier") or None, caller_of(req))
 
 
 def target_of(given: str, qualifier: str | None, caller: Caller) -> Target:
