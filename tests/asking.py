@@ -42,6 +42,19 @@ def record(stack: Stack, invocation_id: str, *, wait: int = 30) -> dict[str, Any
     return body
 
 
+def until_failed(stack: Stack, invocation_id: str, attempt: int) -> None:
+    """Wait until this attempt has failed, and the next one is put off.
+
+    Until then the record may still have the status of the attempt before.
+    """
+
+    def has_failed() -> bool:
+        found = stack.request(f"/invocations/{invocation_id}").body
+        return (found["status"], found["attempt"]) == ("retrying", attempt)
+
+    stack.wait_for(has_failed, f"attempt {attempt} to fail")
+
+
 def ended(
     stack: Stack, ids: Iterable[str], *, within: float = 30.0, status: str = "succeeded"
 ) -> list[dict[str, Any]]:

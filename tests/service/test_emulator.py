@@ -17,7 +17,7 @@ from runtime.invocation import Invocation, new_id
 from runtime.policy import RetryPolicy
 from runtime.store import Store, accepting
 from runtime.testing import Stack
-from tests.asking import accept, lines, record
+from tests.asking import accept, lines, record, until_failed
 
 MODULE = """
 import time
@@ -219,14 +219,10 @@ def test_an_invocation_can_bring_its_own_policy(stack: Stack, tmp_path: Path) ->
     with contextlib.closing(Store(stack.redis_url)) as store:
         store.run(accepting.accept(invocation, message.encode(invocation, None)))
     for attempt, pause in ((1, 60), (2, 120)):
-
-        def has_failed(attempt: int = attempt) -> bool:
-            found = stack.request(f"/invocations/{invocation.id}").body
-            return (found["status"], found["attempt"]) == ("retrying", attempt)
-
-        stack.wait_for(has_failed, "a failure")
+        until_failed(stack, invocation.id, attempt)
         stack.advance(pause - 1)
-        assert has_failed()
+        found = stack.request(f"/invocations/{invocation.id}").body
+        assert (found["status"], found["attempt"]) == ("retrying", attempt)
         stack.advance(1)
     ended = record(stack, invocation.id)
     assert (ended["status"], ended["attempt"]) == ("failed", 3)

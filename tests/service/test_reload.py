@@ -2,7 +2,6 @@
 
 import contextlib
 import itertools
-import json
 import os
 import signal
 import threading
@@ -16,6 +15,7 @@ import celery
 import pytest
 
 from runtime.testing import Stack
+from tests.asking import logged
 
 # After a change web and worker are the new ones within a second, on a machine that does nothing
 # else. Test machines do.
@@ -125,9 +125,7 @@ def failed(stack: Stack) -> list[str]:
 
 
 def lines(stack: Stack, process: str, event: str) -> list[dict[str, Any]]:
-    text = (stack.log_dir / f"{process}.log").read_text()
-    found = [json.loads(line) for line in text.splitlines()]
-    return [line for line in found if line["event"] == event]
+    return logged(stack, lambda line: line["event"] == event, process=process)
 
 
 @contextlib.contextmanager
