@@ -331,7 +331,7 @@ class Dispatcher:
         )
         if started.verdict is Verdict.RUN:
             return started
-        refusals.refuse(self.settling, ticket, function, started.verdict, self.settings)
+        refusals.refuse(self.settling, ticket, function, started, self.settings)
         return None
 
     # Watching.

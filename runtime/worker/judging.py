@@ -37,6 +37,11 @@ def describe(error: BaseException) -> Failure:
     return Failure(error=described, traceback=traceback_text(error))
 
 
+def policy_of(function: Function[..., Any], written: bytes) -> RetryPolicy:
+    """Return the policy of an invocation: its own, if one is written in its record."""
+    return RetryPolicy.decode(written) if written else function.retry_policy
+
+
 def judge(
     function: Function[..., Any],
     error: BaseException,
@@ -51,7 +56,7 @@ def judge(
     """
     judged = PermanentError(str(error)) if isinstance(error, _PERMANENT) else error
     return decide(
-        RetryPolicy.decode(policy) if policy else function.retry_policy,
+        policy_of(function, policy),
         error=judged,
         failures=failures,
         age_seconds=age_seconds,

@@ -11,7 +11,8 @@ from runtime.outcome import CANCELLED_WAITING, killed_its_process, not_registere
 from runtime.policy import DeadLetterReason
 from runtime.settings import Settings
 from runtime.store.claims import Ticket
-from runtime.store.lifecycle import Verdict
+from runtime.store.lifecycle import Started, Verdict
+from runtime.worker.judging import policy_of
 from runtime.worker.settling import Settling
 
 _log = structlog.get_logger("worker")
@@ -21,11 +22,11 @@ def refuse(
     settling: Settling,
     ticket: Ticket,
     function: Function[..., Any],
-    verdict: Verdict,
+    started: Started,
     settings: Settings,
 ) -> None:
     """Finish what may not run, as `start` has judged; what is finished or elsewhere, is left."""
-    match verdict:
+    match started.verdict:
         case Verdict.POISON:
             error = killed_its_process(settings.max_deliveries)
             settling.refused(
@@ -46,11 +47,11 @@ def refuse(
             settling.refused(
                 ticket,
                 status=Status.EXPIRED,
-                error=older_than(function.retry_policy.max_age_seconds),
+                error=older_than(policy_of(function, started.policy).max_age_seconds),
                 celery_result=message.revoked_result(ticket.id, "expired"),
                 dead_letter=DeadLetterReason.EXPIRED,
             )
-        case _:
+        case verdict:
             _log.info(
                 "attempt.skipped",
                 invocation_id=ticket.id,

@@ -24,7 +24,7 @@ from runtime.store import lifecycle
 from runtime.store.claims import Claim
 from runtime.store.lifecycle import Started, Verdict
 from runtime.worker.attempts import Attempts, CancelledError
-from runtime.worker.judging import describe, judge
+from runtime.worker.judging import describe, judge, policy_of
 from runtime.worker.names import PoisonError
 from runtime.worker.output import LineLog
 from runtime.worker.progress import ProgressReports
@@ -129,7 +129,7 @@ class FunctionTask(celery.Task):  # type: ignore[misc]
             case Verdict.CANCELLED:
                 self._revoke(request, CANCELLED_RUNNING)
             case Verdict.EXPIRED:
-                oldest = self.function.retry_policy.max_age_seconds
+                oldest = policy_of(self.function, started.policy).max_age_seconds
                 request.dead_letter = DeadLetterReason.EXPIRED
                 self._revoke(request, older_than(oldest))
             case verdict:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from runtime.testing import Stack
-from tests.asking import record
+from tests.asking import record, until_failed
 
 
 def event(client: Any, name: str) -> str:
@@ -16,14 +16,10 @@ def event(client: Any, name: str) -> str:
 def test_twice_again_after_a_minute_and_after_two(stack: Stack, client: Any) -> None:
     asked = event(client, "third_time")
     for attempt, pause in ((1, 60), (2, 120)):
-
-        def has_failed(attempt: int = attempt) -> bool:
-            found = stack.request(f"/invocations/{asked}").body
-            return (found["status"], found["attempt"]) == ("retrying", attempt)
-
-        stack.wait_for(has_failed, "a failure")
+        until_failed(stack, asked, attempt)
         stack.advance(pause - 1)
-        assert has_failed()
+        found = stack.request(f"/invocations/{asked}").body
+        assert (found["status"], found["attempt"]) == ("retrying", attempt)
         stack.advance(1)
     ended = record(stack, asked)
     assert (ended["status"], ended["result"], ended["max_attempts"]) == ("succeeded", 3, 3)
@@ -33,12 +29,7 @@ def test_twice_again_after_a_minute_and_after_two(stack: Stack, client: Any) -> 
 def test_given_up_after_three_attempts(stack: Stack, client: Any, name: str) -> None:
     asked = event(client, name)
     for attempt in (1, 2):
-
-        def has_failed(attempt: int = attempt) -> bool:
-            found = stack.request(f"/invocations/{asked}").body
-            return (found["status"], found["attempt"]) == ("retrying", attempt)
-
-        stack.wait_for(has_failed, "a failure")
+        until_failed(stack, asked, attempt)
         stack.advance(120)
     ended = record(stack, asked)
     assert (ended["status"], ended["attempt"]) == ("failed", 3)
@@ -51,4 +42,6 @@ def test_not_when_it_would_be_too_old(stack: Stack, client: Any) -> None:
         lambda: stack.request(f"/invocations/{asked}").body["status"] == "retrying", "a failure"
     )
     stack.advance(6 * 3600)
-    assert record(stack, asked)["status"] == "expired"
+    ended = record(stack, asked)
+    assert ended["status"] == "expired"
+    assert ended["error"]["message"] == "older than 21600.0 seconds"
