@@ -63,8 +63,8 @@ class Processes:
     ) -> int:
         """Start a process, of strings and paths, in the project's folder; return its id."""
         inherited = {k: v for k, v in os.environ.items() if not k.startswith(_FOREIGN)}
-        with (self.folder / f"{name}.out").open("ab") as output:
-            process = subprocess.Popen(
+        with (self.folder / f"{name}.out").open("ab") as output, _uninterrupted():
+            self.running[name] = subprocess.Popen(
                 command,
                 cwd=PROJECT,
                 env=inherited | {"PYTHONPATH": str(PROJECT)} | dict(environment or {}),
@@ -73,8 +73,7 @@ class Processes:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        self.running[name] = process
-        return process.pid
+        return self.running[name].pid
 
     def stop(self, name: str) -> None:
         """Stop a process and whatever it started."""
@@ -135,6 +134,26 @@ class Processes:
         texts = sorted(self.folder.glob(f"{name}.out"))
         ends = [(p.stem, p.read_text(errors="replace")[-_OUTPUT_CHARACTERS:]) for p in texts]
         return "\n".join(f"--- {stem}\n{text}" for stem, text in ends)
+
+
+@contextlib.contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Hold signals back until the end: between a fork and its return, nobody knows the child.
+
+    They are not blocked, as the child would inherit that.
+    """
+    held: list[int] = []
+    before = {
+        number: signal.signal(number, lambda number, _frame: held.append(number))
+        for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        for each in held:
+            signal.raise_signal(each)
 
 
 def family_of(pid: int) -> list[psutil.Process]:
