@@ -17,6 +17,7 @@ local worker = ARGV[1]
 local now = now_us()
 local keep_ms = kept_ms(ARGV[3])
 local answers, counted, seen, seen_longer, let_go_unstarted = {}, {}, {}, {}, {}
+local metered = {}
 -- Most of what is finished at once was never noted as running.
 local none_runs = redis.call('EXISTS', running_of(worker)) == 0
 
@@ -32,6 +33,11 @@ local function counts(name, from, to)
   counted[name] = changes
   changes[from] = (changes[from] or 0) - 1
   changes[to] = (changes[to] or 0) + 1
+end
+
+-- So are histograms.
+local function add(what, by)
+  metered[what] = (metered[what] or 0) + by
 end
 
 local function finish(tag, id, status_now, celery_result, reason, field, value, keeps, began, ended)
@@ -61,6 +67,7 @@ local function finish(tag, id, status_now, celery_result, reason, field, value, 
     return answer(0, 0, 0, 0, 0, '')
   end
   counts(name, status, status_now)
+  add('finished:' .. status_now .. ':' .. name, 1)
   local started_at, finished_at = tonumber(found[4] or 0), now
   local changes = {'status', status_now, 'finished_by', ARGV[2], field, value}
   if began ~= '' then
@@ -76,6 +83,12 @@ local function finish(tag, id, status_now, celery_result, reason, field, value, 
       started_at = now - began
       changes[#changes + 1] = 'started_at'
       changes[#changes + 1] = whole(started_at)
+    end
+  end
+  if is_started or began ~= '' then
+    observe(add, 'run', name, finished_at - started_at)
+    if attempt == 1 then
+      observe(add, 'wait', name, started_at - accepted_at)
     end
   end
   redis.call('HSET', record, 'finished_at', whole(finished_at), unpack(changes))
@@ -128,6 +141,9 @@ for name, changes in pairs(counted) do
   for status, change in pairs(changes) do
     redis.call('HINCRBY', counts_of(name), status, change)
   end
+end
+for what, by in pairs(metered) do
+  meter(what, by)
 end
 if #seen > 0 then
   note_seen(now, ARGV[3] + ARGV[5], unpack(seen))

@@ -23,6 +23,7 @@ r"""Every key that a stack uses in the broker.
 | `eyas:consuming`                  | set    | workers that take messages                         |
 | `eyas:swept_at`                   | string | when lapsed leases were looked for last            |
 | `eyas:delayed`                    | zset   | id -> when it is due; the message is in the record |
+| `eyas:metrics`                    | hash   | what `/metrics` shows besides counts, fields below |
 | `eyas:schedules`                  | hash   | what is known of schedules, five fields for each   |
 |                                   |        | function, below                                    |
 | `eyas:slots:{function}`           | set    | claims that hold one of a function's slots         |
@@ -60,6 +61,13 @@ delayed or a dead letter, its `message` and the `queue` to put that into.
 
 Fields of `eyas:schedules`, each followed by `:{function}`: `definition` and `due` (when it runs
 next, by that definition), `paused` (if it is), `ran_at` and `id` (of the latest run).
+
+Fields of `eyas:metrics`: `wait:{bucket}:{function}` and `run:{bucket}:{function}` (how many first
+attempts waited, and how many attempts ran, for a time that goes into a bucket), the same with `sum`
+in place of the bucket (all times, in microseconds), `finished:{status}:{function}` (never less, as
+`eyas:counts` is after a redrive), `retried:{function}`, `crashed:{function}`
+(attempts whose process or worker died), `recovered:{function}` (found to be nowhere), `renewals`
+and `lapsed` (of leases), `given_back` (messages whose worker's lease had lapsed).
 
 A message is in exactly one of these places: a queue, a landing list, an in-flight set, a parked
 list, or the record of a delayed invocation. Every step that moves it is one script.

@@ -24,6 +24,7 @@ if found[1] == 'running' then
   let_go(worker, tag)
   redis.call('PUBLISH', KEYS[1], 'queued')
 end
+meter('recovered:' .. found[4], 1)
 if found[5] then
   redis.call('ZADD', 'eyas:delayed', found[6], ARGV[1])
 else

@@ -12,6 +12,7 @@ if ARGV[4] == '1' then
 else
   redis.call('SREM', 'eyas:consuming', ARGV[1])
 end
+meter('renewals', 1)
 local answer = redis.call('SMEMBERS', cancelling_of(ARGV[1]))
 table.insert(answer, 1, until_us and tonumber(until_us) < now and 1 or 0)
 return answer

@@ -28,6 +28,11 @@ local now = now_us()
 local due = whole(now + ARGV[4])
 local _, _, queue = parts_of(ARGV[2])
 count(found[6], 'running', 'retrying')
+meter('retried:' .. found[6], 1)
+observe(meter, 'run', found[6], now - tonumber(found[4]))
+if tonumber(found[2]) == 1 then
+  observe(meter, 'wait', found[6], tonumber(found[4]) - tonumber(found[3]))
+end
 redis.call('HINCRBY', KEYS[1], 'failures', 1)
 redis.call('HSET', KEYS[1], 'status', 'retrying', 'error', ARGV[5], 'due_at', due,
   'retried_at', whole(now), 'retried_by', ARGV[8],

@@ -35,8 +35,13 @@ local function in_flight_of(worker) return 'eyas:in_flight:' .. worker end
 local function running_of(worker) return 'eyas:running:' .. worker end
 local function cancelling_of(worker) return 'eyas:cancelling:' .. worker end
 local function landing_of(worker) return 'eyas:landing:' .. worker end
+local METRICS = 'eyas:metrics'
 local function slots_of(name) return 'eyas:slots:' .. name end
 local function parked_of(name) return 'eyas:parked:' .. name end
+
+local function meter(what, by)
+  redis.call('HINCRBY', METRICS, what, whole(by))
+end
 
 -- Count a new invocation of a function, or one that goes from a status to another.
 local function count(name, from, to)
@@ -47,6 +52,23 @@ local function count(name, from, to)
     redis.call('SADD', 'eyas:functions', name)
   end
   redis.call('HINCRBY', counts, to, 1)
+  if TERMINAL[to] then
+    meter('finished:' .. to .. ':' .. name, 1)
+  end
+end
+
+-- Upper limits of the buckets of histograms, in microseconds. What is longer goes into one more.
+local BUCKETS_US = {5000, 10000, 25000, 50000, 100000, 250000, 500000, 1000000, 2500000, 5000000,
+  10000000, 30000000, 60000000, 300000000, 1800000000}
+
+-- Add how long something took to a histogram of a function, in a table or whatever `add` adds to.
+local function observe(add, histogram, name, took_us)
+  local bucket = 1
+  while BUCKETS_US[bucket] and took_us > BUCKETS_US[bucket] do
+    bucket = bucket + 1
+  end
+  add(histogram .. ':' .. bucket .. ':' .. name, 1)
+  add(histogram .. ':sum:' .. name, math.max(0, took_us))
 end
 
 -- A message that was delivered before says how often, in front of what its producer wrote. Any
@@ -129,6 +151,7 @@ local function give_back(worker, tag, message, is_fault)
       count(found[1], 'running', 'queued')
       redis.call('HSET', record_of(id), 'status', 'queued')
       if is_fault then
+        meter('crashed:' .. found[1], 1)
         redis.call('HINCRBY', record_of(id), 'crashes', 1)
       end
       redis.call('PUBLISH', record_of(id), 'queued')

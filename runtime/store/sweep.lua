@@ -24,6 +24,8 @@ for i = 1, #leases, 2 do
   if until_us < now then
     local given = give_back_all(worker, true, false)
     if given > 0 then
+      meter('lapsed', 1)
+      meter('given_back', given)
       lapsed[#lapsed + 1] = worker
       lapsed[#lapsed + 1] = given
       lapsed[#lapsed + 1] = now - until_us

@@ -13,6 +13,7 @@ from runtime.settings import Settings
 from runtime.store import AsyncStore, GroupCommit, Watcher
 from runtime.web.app import App, create_app
 from runtime.web.current import CurrentApp
+from runtime.web.metrics import Refusals
 from runtime.web.server import AddressInUseError, check_address, serve
 
 _COLLECTED_OBJECTS = 20_000
@@ -29,9 +30,16 @@ def main() -> None:
     store = AsyncStore(settings.broker_url)
     commits, watcher = GroupCommit(settings.broker_url), Watcher(settings.broker_url)
 
+    refusals = Refusals()
+
     def make(registry: Registry) -> App:
         return create_app(
-            registry=registry, settings=settings, store=store, commits=commits, watcher=watcher
+            registry=registry,
+            settings=settings,
+            store=store,
+            commits=commits,
+            watcher=watcher,
+            refusals=refusals,
         )
 
     app = CurrentApp(make, reloader)

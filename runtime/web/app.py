@@ -14,6 +14,7 @@ from runtime.web.exchange import Request
 from runtime.web.functions import FunctionList, FunctionResource, UnknownFunction
 from runtime.web.invocations import InvocationResource, Replay
 from runtime.web.invoking import Invoker
+from runtime.web.metrics import Metrics, Refusals
 from runtime.web.middleware import Connections, Edge
 from runtime.web.subscriptions import Events
 
@@ -27,10 +28,15 @@ def create_app(
     store: AsyncStore,
     commits: GroupCommit,
     watcher: Watcher,
+    refusals: Refusals | None = None,
 ) -> App:
-    """Make the application: one route for each function, and those around them."""
+    """Make the application: one route for each function, and those around them.
+
+    `refusals` goes on counting where another application has stopped.
+    """
+    refusals = refusals or Refusals()
     middleware: list[Any] = [
-        Edge(settings=settings),
+        Edge(settings=settings, refusals=refusals),
         Connections(store=store, commits=commits, watcher=watcher),
     ]
     if settings.allowed_origins:
@@ -67,6 +73,7 @@ def create_app(
     app.add_route("/status/{task_id}", blog.TaskStatus(invoker=invoker))
     app.add_route("/healthz", health.Alive())
     app.add_route("/readyz", health.Ready(store=store))
+    app.add_route("/metrics", Metrics(registry=registry, store=store, refusals=refusals))
     LambdaApi(registry=registry, invoker=invoker).register(app)
     if settings.emulator:
         app.add_route("/_emulator/clock", emulator.ClockResource(store=store))

@@ -27,10 +27,18 @@ class Request(falcon.asgi.Request):
     """A request, what we note of it, and a way to tell when its client hangs up.
 
     `started` is when it came, by `time.perf_counter`. `noted` is what it is about, for its log
-    line.
+    line, and `refusal` why it was answered with an error: a word or two.
     """
 
-    __slots__ = ("_announced", "_body_event", "_next_event", "noted", "request_id", "started")
+    __slots__ = (
+        "_announced",
+        "_body_event",
+        "_next_event",
+        "noted",
+        "refusal",
+        "request_id",
+        "started",
+    )
 
     def __init__(
         self, scope: dict[str, Any], receive: Any, first_event: Any = None, options: Any = None
@@ -41,6 +49,7 @@ class Request(falcon.asgi.Request):
         self._body_event = first_event
         self._announced: int | None = -1  # not looked at
         self.request_id = ""
+        self.refusal = ""
         self.noted: Mapping[str, str | int] = _NOTHING
 
     def header(self, name: bytes) -> str | None:

@@ -14,11 +14,12 @@ from runtime.store import AsyncStore, GroupCommit, Watcher
 from runtime.web import guard, problems
 from runtime.web.aws import errors as aws
 from runtime.web.exchange import Request
+from runtime.web.metrics import Refusals
 
 _REQUEST_ID = re.compile(r"[!-~]{1,128}")
 _SERVER_ERROR = 500
 # Asked every second or so by whoever waits for a stack to start, or watches it.
-_PROBED = frozenset({"/healthz", "/readyz"})
+_PROBED = frozenset({"/healthz", "/readyz", "/metrics"})
 
 
 class Edge:
@@ -28,8 +29,9 @@ class Edge:
     It is all in one object, because falcon awaits every method of every object.
     """
 
-    def __init__(self, *, settings: Settings) -> None:
+    def __init__(self, *, settings: Settings, refusals: Refusals) -> None:
         self._settings = settings
+        self._refusals = refusals
         self._log = structlog.get_logger("web").bind()
 
     async def process_request(self, req: Request, resp: falcon.asgi.Response) -> None:
@@ -70,6 +72,9 @@ class Edge:
             log = self._log.debug
         else:
             log = self._log.error if status >= _SERVER_ERROR else self._log.info
+        if req.refusal:
+            self._refusals.count(req.refusal)
+            req.noted = {**req.noted, "reason": req.refusal}
         data = resp.data
         log(
             "request.finished",
@@ -90,6 +95,7 @@ def _refuse(req: Request, resp: falcon.asgi.Response, detail: str) -> None:
     if aws.serves(req.path):
         aws.answer(req, resp, aws.of_guard(detail))
     else:
+        req.refusal = "foreign-site"
         problems.answer(
             req, resp, 403, kind="foreign-site", title="Not for this site", detail=detail
         )

@@ -1,7 +1,7 @@
 """Errors as RFC 9457 problem details: `application/problem+json`."""
 
 import http
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import falcon
 import falcon.asgi
@@ -106,6 +106,7 @@ async def _answer_eyas_error(
     problem = _PROBLEMS.get(type(error))
     if problem is None:
         raise error
+    req.refusal = problem.kind
     if problem.status in _TRY_AGAIN:
         resp.set_header("Retry-After", str(RETRY_AFTER_SECONDS))
     answer(
@@ -151,10 +152,12 @@ def _serialize_http_error(
     req: falcon.Request, resp: falcon.Response, error: falcon.HTTPError
 ) -> None:
     # Falcon hands its ASGI request and response to the serializer as well.
-    if aws.serves(req.path):
-        aws.answer_http_error(req, resp, error)  # type: ignore[arg-type]
+    asked, answered = cast("Request", req), cast("falcon.asgi.Response", resp)
+    if aws.serves(asked.path):
+        aws.answer_http_error(asked, answered, error)
         return
+    asked.refusal = http.HTTPStatus(error.status_code).phrase.lower().replace(" ", "-")
     detail = error.description
     if isinstance(error, falcon.HTTPRouteNotFound):
         detail = "nothing is served here; GET /functions lists the functions"
-    answer(req, resp, error.status_code, detail=detail)  # type: ignore[arg-type]
+    answer(asked, answered, error.status_code, detail=detail)

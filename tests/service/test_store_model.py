@@ -1243,6 +1243,7 @@ class StoreMachine(RuleBasedStateMachine):
         kept = ("eyas:invocation:", "eyas:counts:", "eyas:dead", "eyas:seen:", "eyas:idempotency:")
         kept += ("eyas:revoked:", "celery-task-meta-")
         single = {"eyas:claims", "eyas:swept_at", "eyas:functions", "eyas:concurrency"}
+        single |= {"eyas:metrics"}
         left = {key.decode() for key in self.raw.keys()}  # noqa: SIM118  not a dictionary
         assert {key for key in left if not key.startswith(kept)} <= single
 

@@ -92,6 +92,7 @@ def serves(path: str) -> bool:
 def answer(req: Request, resp: falcon.asgi.Response, error: EyasError) -> None:
     """Answer with an error; one of the runtime's is translated."""
     raised = error if isinstance(error, LambdaError) else _translated(error)
+    req.refusal = raised.code
     resp.status = raised.status
     resp.set_headers(dict(raised.headers))
     resp.set_header("x-amzn-ErrorType", raised.code)
