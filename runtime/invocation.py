@@ -5,10 +5,12 @@ import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
+
+from runtime.history import Happening
+from runtime.moments import between_ms, rfc3339
 
 # Long enough for a UUID and for the names that Celery producers choose themselves. The same text in
 # JSON as outside of it: ids are looked for in messages.
@@ -135,6 +137,8 @@ class Record:
     progress: bytes | None = None
     replay_of: str | None = None
     dead_letter: str | None = None
+    delay_us: int | None = None
+    history: tuple[Happening, ...] = ()
 
     @property
     def is_terminal(self) -> bool:
@@ -177,16 +181,8 @@ class Record:
             "queue_wait_ms": self.queue_wait_ms,
             "run_ms": self.run_ms,
         }
+        if self.delay_us is not None:
+            shown["delay_seconds"] = self.delay_us / 1_000_000
+        if self.history:
+            shown["history"] = [happening.to_json() for happening in self.history]
         return shown
-
-
-def between_ms(start_us: int | None, end_us: int | None) -> float | None:
-    """Milliseconds between two times in microseconds; None while one of them is not known."""
-    return None if start_us is None or end_us is None else (end_us - start_us) / 1000
-
-
-def rfc3339(at_us: int | None) -> str | None:
-    if at_us is None:
-        return None
-    at = datetime.fromtimestamp(at_us // 1_000_000, UTC).replace(microsecond=at_us % 1_000_000)
-    return at.isoformat(timespec="microseconds").replace("+00:00", "Z")

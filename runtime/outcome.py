@@ -10,6 +10,7 @@ from runtime import json_text
 
 _MAX_CHARACTERS = 20_000
 _MAX_FRAMES = 100
+_BRIEF_CHARACTERS = 500
 _RUNTIME_DIR = str(Path(__file__).parent) + os.sep
 
 
@@ -63,6 +64,12 @@ class FunctionError:
                 "message": self.message,
                 "stack_trace": list(self.stack_trace),
             }
+        )
+
+    def brief(self) -> bytes:
+        """Return type and message, shortened, as JSON text."""
+        return json_text.encode(
+            {"type": self.type[:_BRIEF_CHARACTERS], "message": self.message[:_BRIEF_CHARACTERS]}
         )
 
 

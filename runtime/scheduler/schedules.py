@@ -6,7 +6,8 @@ from typing import Any
 
 from runtime import message
 from runtime.function import Function
-from runtime.invocation import Invocation, rfc3339
+from runtime.invocation import Invocation
+from runtime.moments import rfc3339
 from runtime.reloading import Reloader
 from runtime.schedule import Missed, Schedule, id_of_run, time_of, us_of
 from runtime.scheduler.chores import Chore, log

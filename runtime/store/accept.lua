@@ -80,7 +80,8 @@ local function accept(kind, offer, values, id, payload, message)
     queued[#queued + 1] = message
   else
     local due = whole(now + offer.delay)
-    call('HSET', key, 'message', message, 'queue', KEYS[1], 'due_at', due)
+    call('HSET', key, 'message', message, 'queue', KEYS[1], 'due_at', due,
+      'delay', offer.delay)
     call('ZADD', 'eyas:delayed', due, id)
   end
 end

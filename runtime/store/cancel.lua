@@ -8,7 +8,8 @@
 --       8 message of a callback   9 its retries   10 seconds until it is too old
 -- returns 'cancelled', 'stopping', 'running' or 'finished' (nothing is changed), or 'unknown'
 
-local found = redis.call('HMGET', KEYS[1], 'status', 'function', 'claim', 'callback')
+local found = redis.call('HMGET', KEYS[1], 'status', 'function', 'claim', 'callback',
+  'cancel_requested')
 local status, name = found[1], found[2]
 if not status then
   if ARGV[6] ~= '0' then
@@ -25,6 +26,9 @@ if status == 'running' or is_held then
   redis.call('HSET', KEYS[1], 'cancel_requested', 1)
   if status == 'running' and ARGV[7] == '0' then
     return 'running'
+  end
+  if not found[5] then
+    remember(ARGV[1], 'cancelling', now_us())
   end
   if is_held then
     redis.call('SADD', cancelling_of(worker), ARGV[1])

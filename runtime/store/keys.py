@@ -54,9 +54,10 @@ Fields of a record: `function`, `status`, `trigger`, `payload` (JSON), `attempt`
 `result` (JSON), `error` (JSON), `progress` (JSON), `request_id`, `replay_of`, `dead_letter` (why),
 `callback` (URL to tell of the end), `ends` (how many it was told of),
 `calling` (JSON: what a caller of the Lambda API has said besides the payload), `policy` (its own),
-`failures` (function errors so far), `crashes` (processes that died), `cancel_requested`, `parked`,
-`claim` (worker, blank, tag: who runs it), `finished_by`, `retried_by` (tokens of requests),
-`retried_at`, and, while it is
+`history` (what happened to it on its way: JSON objects, one on each line), `delay` (microseconds
+that were asked for), `failures` (function errors so far), `crashes` (processes that died),
+`cancel_requested`, `parked`, `claim` (worker, blank, tag: who runs it), `finished_by`, `retried_by`
+(tokens of requests), `retried_at`, and, while it is
 delayed or a dead letter, its `message` and the `queue` to put that into.
 
 Fields of `eyas:schedules`, each followed by `:{function}`: `definition` and `due` (when it runs

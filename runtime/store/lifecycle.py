@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from runtime.invocation import Status
+from runtime.outcome import FunctionError
 from runtime.policy import DeadLetterReason
 from runtime.settings import Retention
 from runtime.store import callbacks, keys
@@ -220,6 +221,7 @@ def retry(
             celery_result,
             retention.record_seconds,
             _token(),
+            FunctionError.decode(error).brief(),
         ),
         parse=lambda reply: ToBeCancelled() if reply[0] == _TO_BE_CANCELLED else _ended(reply),
     )

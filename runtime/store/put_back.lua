@@ -25,6 +25,7 @@ if found[1] == 'running' then
   redis.call('PUBLISH', KEYS[1], 'queued')
 end
 meter('recovered:' .. found[4], 1)
+remember(ARGV[1], 'recovered', now_us())
 if found[5] then
   redis.call('ZADD', 'eyas:delayed', found[6], ARGV[1])
 else

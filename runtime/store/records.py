@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from runtime import history
 from runtime.invocation import Record, Status
 from runtime.settings import Retention
 from runtime.store import keys
@@ -101,6 +102,8 @@ def record(invocation_id: str, fields: Mapping[bytes, bytes]) -> Record:
         progress=fields.get(b"progress"),
         replay_of=text_of(b"replay_of"),
         dead_letter=text_of(b"dead_letter"),
+        delay_us=time_of(b"delay"),
+        history=history.decode(fields[b"history"]) if b"history" in fields else (),
     )
 
 

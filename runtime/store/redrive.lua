@@ -24,6 +24,7 @@ if tonumber(found[7]) == 0 then
   return 1
 end
 count(name, found[3], 'queued')
+remember(ARGV[1], 'redriven', now)
 -- The policy's attempts begin anew, after those that were made.
 local retries = tonumber(redis.call('HGET', KEYS[1], 'retries') or 0)
 redis.call('HSET', KEYS[1], 'status', 'queued', 'max_attempts', found[6] + 1 + retries)

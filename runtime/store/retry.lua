@@ -3,7 +3,7 @@
 -- KEYS  1 record (also the channel)   2 Celery's result (also a channel)
 -- ARGV  1 worker   2 tag   3 id   4 microseconds to wait   5 the function error
 --       6 Celery's result, of a task that is retried   7 seconds to keep that
---       8 token of this request
+--       8 token of this request   9 the function error without its stack trace
 -- returns {1, attempt, accepted_at, started_at, ended_at, request_id}, or {0} if this claim does not
 --         run the invocation, or {2} if it is to be cancelled instead: nothing is changed
 
@@ -33,6 +33,8 @@ observe(meter, 'run', found[6], now - tonumber(found[4]))
 if tonumber(found[2]) == 1 then
   observe(meter, 'wait', found[6], tonumber(found[4]) - tonumber(found[3]))
 end
+remember(ARGV[3], 'failed', now, attempt_of(found[2], ARGV[1], found[4]) .. ',"due_at":' .. due
+  .. ',"error":' .. ARGV[9])
 redis.call('HINCRBY', KEYS[1], 'failures', 1)
 redis.call('HSET', KEYS[1], 'status', 'retrying', 'error', ARGV[5], 'due_at', due,
   'retried_at', whole(now), 'retried_by', ARGV[8],

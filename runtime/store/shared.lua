@@ -43,6 +43,23 @@ local function meter(what, by)
   redis.call('HINCRBY', METRICS, what, whole(by))
 end
 
+-- Add to an invocation's history, of which the latest 20,000 bytes or so are kept. `more` are further
+-- members, as JSON text after a comma.
+local function remember(id, what, now, more)
+  local history = redis.call('HGET', record_of(id), 'history') or ''
+  while #history > 20000 do
+    history = string.gsub(history, '^[^\n]*\n', '', 1)
+  end
+  redis.call('HSET', record_of(id), 'history', history .. '{"at":' .. whole(now) .. ',"what":"'
+    .. what .. '"' .. (more or '') .. '}\n')
+end
+
+-- Which attempt it is about: its number, its worker and, if that is known, when it began.
+local function attempt_of(number, worker, started_at)
+  return ',"attempt":' .. number .. ',"worker":' .. cjson.encode(worker)
+    .. (started_at and ',"started_at":' .. started_at or '')
+end
+
 -- Count a new invocation of a function, or one that goes from a status to another.
 local function count(name, from, to)
   local counts = counts_of(name)
@@ -146,8 +163,10 @@ local function give_back(worker, tag, message, is_fault)
   local _, deliveries, queue = parts_of(tag)
   local id = redis.call('HGET', running_of(worker), tag)
   if id then
-    local found = redis.call('HMGET', record_of(id), 'function', 'status', 'claim')
+    local found = redis.call('HMGET', record_of(id), 'function', 'status', 'claim', 'attempt',
+      'started_at')
     if found[2] == 'running' and found[3] == worker .. ' ' .. tag then
+      remember(id, 'lost', now_us(), attempt_of(found[4], worker, found[5]))
       count(found[1], 'running', 'queued')
       redis.call('HSET', record_of(id), 'status', 'queued')
       if is_fault then
@@ -163,7 +182,8 @@ local function give_back(worker, tag, message, is_fault)
       if redis.call('HGET', record_of(id), 'claim') == worker .. ' ' .. tag then
         if is_fault then
           -- It may have begun, without a word: the next attempt is not the first.
-          redis.call('HINCRBY', record_of(id), 'attempt', 1)
+          local attempt = redis.call('HINCRBY', record_of(id), 'attempt', 1)
+          remember(id, 'lost', now_us(), attempt_of(attempt, worker))
         else
           redis.call('HDEL', record_of(id), 'claim')
         end

@@ -85,6 +85,9 @@ else
     local _, _, queue = parts_of(ARGV[2])
     -- One that waited before is the next, not the last.
     redis.call(found[11] and 'RPUSH' or 'LPUSH', parked_of(name), queue .. '\n' .. message)
+    if not found[11] then
+      remember(ARGV[3], 'parked', now)
+    end
     redis.call('HSET', KEYS[1], 'parked', 1)
     redis.call('SADD', 'eyas:parked', name)
     let_go(ARGV[1], ARGV[2])

@@ -14,7 +14,7 @@ import structlog
 
 from runtime import json_text
 from runtime.errors import LONGEST_SECONDS
-from runtime.invocation import rfc3339
+from runtime.moments import rfc3339
 from runtime.store import AsyncStore, clock, upkeep
 from runtime.store.clock import Clock
 from runtime.web.exchange import Request, read_payload, reply

@@ -11,7 +11,7 @@ import msgspec
 
 from runtime.errors import UnknownScheduleError
 from runtime.function import Function
-from runtime.invocation import rfc3339
+from runtime.moments import rfc3339
 from runtime.registry import Registry
 from runtime.schedule import Schedule, id_of_run, time_of, us_of
 from runtime.store import AsyncStore, schedules

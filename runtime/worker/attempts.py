@@ -10,7 +10,8 @@ import structlog
 
 from runtime.errors import BrokerUnavailableError, EyasError
 from runtime.function import Function
-from runtime.invocation import Status, between_ms
+from runtime.invocation import Status
+from runtime.moments import between_ms
 from runtime.outcome import FunctionError
 from runtime.policy import DeadLetterReason, GiveUp, TryAgain
 from runtime.settings import Settings

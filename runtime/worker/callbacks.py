@@ -21,7 +21,8 @@ from runtime import webhook
 from runtime.context import Context
 from runtime.errors import EyasError, PermanentError, Retry
 from runtime.function import Function, function
-from runtime.invocation import Record, rfc3339
+from runtime.invocation import Record
+from runtime.moments import rfc3339
 from runtime.settings import Settings
 from runtime.store import Store, records
 from runtime.store.callbacks import FUNCTION, MAX_AGE_SECONDS, RETRIES, TIMEOUT_SECONDS

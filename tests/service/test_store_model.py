@@ -46,7 +46,7 @@ WORKERS = ("w1", "w2", "w3")
 FUNCTIONS = ("narrow", "free")
 MAX_DELIVERIES = 2
 RETENTION = Retention(record_seconds=10_000, dead_letter_seconds=20_000, id_seconds=30_000)
-ERROR = b'{"type":"ValueError"}'
+ERROR = b'{"type":"ValueError","message":"no","stack_trace":[]}'
 FAR_SECONDS = 5_000.0
 # Examples are far shorter than this, so leases lapse and times come only when a rule says so.
 NO_GAP = 1e6
