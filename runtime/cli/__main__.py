@@ -16,6 +16,7 @@ _COMMANDS = {
     "check": "Check settings, functions and the running stack.",
     "dead-letters": "List what was given up, run it again, or forget it.",
     "event": "Print a sample event of another service.",
+    "explain": "Tell the story of an invocation in sentences.",
     "invoke": "Run a function on the running stack.",
     "list": "List the functions.",
     "logs": "Show the logs of every process, in the order of time.",

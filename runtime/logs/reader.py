@@ -75,7 +75,12 @@ class LogFilter:
         """Return the ids of the record that `id` stands for."""
         wanted = self.id or ""
         takes_prefix = not self.is_whole_id and len(wanted) >= _MIN_ID_PREFIX
-        values = (record.fields.get("invocation_id"), record.fields.get("request_id"))
+        several = record.fields.get("invocation_ids")
+        values = (
+            record.fields.get("invocation_id"),
+            record.fields.get("request_id"),
+            *(several if isinstance(several, list) else ()),
+        )
         return {
             value
             for value in values

@@ -12,6 +12,7 @@ from runtime.web import blog, dead_letters, emulator, health, problems, schedule
 from runtime.web.aws.api import LambdaApi
 from runtime.web.exchange import Request
 from runtime.web.functions import FunctionList, FunctionResource, UnknownFunction
+from runtime.web.invocation_logs import InvocationLogs
 from runtime.web.invocations import InvocationResource, Replay
 from runtime.web.invoking import Invoker
 from runtime.web.metrics import Metrics, Refusals
@@ -57,6 +58,7 @@ def create_app(
         app.add_route(f"/functions/{function.name}/batch", resource, suffix="batch")
     app.add_route("/events", Events(registry=registry, invoker=invoker))
     app.add_route("/invocations/{invocation_id}", InvocationResource(invoker=invoker))
+    app.add_route("/invocations/{invocation_id}/logs", InvocationLogs(invoker=invoker))
     app.add_route("/invocations/{invocation_id}/replay", Replay(registry=registry, invoker=invoker))
     letters = dead_letters.DeadLetters(store=store, registry=registry, settings=settings)
     app.add_route("/dead-letters", dead_letters.DeadLetterList(letters=letters))

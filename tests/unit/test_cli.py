@@ -29,6 +29,7 @@ def test_help_lists_every_command(run: Any) -> None:
         "check",
         "dead-letters",
         "event",
+        "explain",
         "invoke",
         "list",
         "logs",
