@@ -18,8 +18,8 @@ from runtime.function import Function
 from runtime.lambda_context import LATEST, MEMORY_MB
 from runtime.registry import FailedModule, Registry
 from runtime.web.aws import names
-from runtime.web.aws.errors import failed_validation
 from runtime.web.aws.names import Target
+from runtime.web.aws.paging import max_items
 from runtime.web.exchange import Request, reply
 
 _PAGE = 50
@@ -51,7 +51,7 @@ class Discovery:
         """`ListFunctions`, in the order of names; the marker is the last name of a page."""
         caller = names.caller_of(req)
         marker = req.get_param("Marker") or ""
-        items = _max_items(req)
+        items = max_items(req, default=_PAGE, most=_MOST_ITEMS)
         every: dict[str, Function[..., Any] | FailedModule] = {
             **{names.function_of(one): one for one in self.registry.failed},
             **self.registry,
@@ -91,7 +91,7 @@ class Discovery:
         self, req: Request, resp: falcon.asgi.Response, parameters: Mapping[str, str]
     ) -> None:
         """`ListVersionsByFunction`: there is one."""
-        _max_items(req)
+        max_items(req, default=_PAGE, most=_MOST_ITEMS)
         found, target = self._find(req, parameters)
         latest = target._replace(qualifier=LATEST)
         is_over = (req.get_param("Marker") or "") >= LATEST
@@ -101,7 +101,7 @@ class Discovery:
         self, req: Request, resp: falcon.asgi.Response, parameters: Mapping[str, str]
     ) -> None:
         """`ListAliases`: there are none."""
-        _max_items(req)
+        max_items(req, default=_PAGE, most=_MOST_ITEMS)
         self._find(req, parameters)
         reply(resp, 200, {"Aliases": []})
 
@@ -113,18 +113,6 @@ class Discovery:
         if found is None or target.qualifier not in {None, LATEST}:
             raise names.not_found(target)
         return found, target
-
-
-def _max_items(req: Request) -> int:
-    text = req.get_param("MaxItems")
-    if text is None:
-        return _PAGE
-    number = int(text) if text.isdecimal() and len(text) < len(str(_MOST_ITEMS * 10)) else None
-    if number is None or number > _MOST_ITEMS:
-        raise failed_validation(text, "maxItems", f"have value less than or equal to {_MOST_ITEMS}")
-    if number < 1:
-        raise failed_validation(text, "maxItems", "have value greater than or equal to 1")
-    return number
 
 
 def _described(found: Function[..., Any] | FailedModule, target: Target) -> dict[str, Any]:
