@@ -117,8 +117,8 @@ class IdempotencyKey:
 class Record:
     """What the broker knows of an invocation.
 
-    `payload`, `result` and `error` are JSON text; times are microseconds since the Unix epoch by
-    the broker's clock.
+    `payload`, `result`, `error` and `calling` are JSON text; times are microseconds since the Unix
+    epoch by the broker's clock.
     """
 
     id: str
@@ -139,6 +139,7 @@ class Record:
     dead_letter: str | None = None
     delay_us: int | None = None
     history: tuple[Happening, ...] = ()
+    calling: bytes | None = None
 
     @property
     def is_terminal(self) -> bool:

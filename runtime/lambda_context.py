@@ -63,11 +63,12 @@ class Calling(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What the record keeps of a call of the Lambda API: what no other way of invoking says.
 
     `client_context` is the JSON object that came; `invoked_function_arn` the function as the caller
-    has named it, whole.
+    has named it, whole; `execution_name` the name that the caller has given to the execution.
     """
 
     invoked_function_arn: str | None = None
     client_context: dict[str, Any] | None = None
+    execution_name: str | None = None
 
     def encode(self) -> bytes:
         return msgspec.json.encode(self)

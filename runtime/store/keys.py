@@ -34,7 +34,8 @@ r"""Every key that a stack uses in the broker.
 | `eyas:seen:{day}`                 | set    | ids that existed, until that day (since the epoch) |
 | `eyas:idempotency:{function}:{key}`| string| digest of the payload, blank, id; an event's key is |
 |                                   |        | made of its source and id, and not in ASCII; of a  |
-|                                   |        | call of an AWS SDK, `sdk/` is before the function  |
+|                                   |        | call of an AWS SDK, `sdk/` is before the function, |
+|                                   |        | and `durable/` of an execution that has a name     |
 | `eyas:revoked:{id}`               | string | cancelled by a Celery program before it was claimed|
 | `eyas:clock`                      | string | microseconds that the clock of invocations is ahead|
 |                                   |        | of the broker's, at which time of that, and how    |

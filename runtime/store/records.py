@@ -104,6 +104,7 @@ def record(invocation_id: str, fields: Mapping[bytes, bytes]) -> Record:
         dead_letter=text_of(b"dead_letter"),
         delay_us=time_of(b"delay"),
         history=history.decode(fields[b"history"]) if b"history" in fields else (),
+        calling=fields.get(b"calling"),
     )
 
 

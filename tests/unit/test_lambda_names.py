@@ -5,7 +5,7 @@ from pathlib import Path
 import botocore.session
 import pytest
 
-from runtime.web.aws import names, operations
+from runtime.web.aws import executions, names, operations
 from runtime.web.aws.errors import LambdaError, serves
 from runtime.web.aws.names import Caller, Target, target_of
 
@@ -56,6 +56,9 @@ def test_the_patterns_are_those_of_the_model() -> None:
     shapes = {
         "NamespacedFunctionName": names._NAME_PATTERN,
         "NumericLatestPublishedOrAliasQualifier": names._QUALIFIER_PATTERN,
+        "DurableExecutionName": executions._NAME_PATTERN,
+        # Functions of ours may have dots in their names.
+        "DurableExecutionArn": executions._ARN_PATTERN.replace(r"[a-zA-Z0-9_\.-]", "[a-zA-Z0-9_-]"),
     }
     for shape, pattern in shapes.items():
         assert MODEL.shape_for(shape).metadata["pattern"] == pattern

@@ -8,6 +8,7 @@ import falcon.asgi
 from runtime.registry import Registry
 from runtime.web.aws import errors, operations
 from runtime.web.aws.discovery import Discovery
+from runtime.web.aws.durable import Durable
 from runtime.web.aws.errors import LambdaError
 from runtime.web.aws.invoke import Invoke
 from runtime.web.exchange import Request
@@ -31,6 +32,7 @@ class LambdaApi:
     def __init__(self, *, registry: Registry, invoker: Invoker) -> None:
         invoking = Invoke(registry=registry, invoker=invoker)
         discovery = Discovery(registry=registry)
+        durable = Durable(registry=registry, invoker=invoker)
         self.answering: Mapping[str, _Answering] = {
             "Invoke": invoking.invoke,
             "InvokeAsync": invoking.invoke_async,
@@ -39,6 +41,9 @@ class LambdaApi:
             "GetFunctionConfiguration": discovery.get_function_configuration,
             "ListVersionsByFunction": discovery.list_versions,
             "ListAliases": discovery.list_aliases,
+            "GetDurableExecution": durable.get_execution,
+            "GetDurableExecutionHistory": durable.get_history,
+            "StopDurableExecution": durable.stop,
         }
 
     def register(self, app: falcon.asgi.App[Request, falcon.asgi.Response]) -> None:

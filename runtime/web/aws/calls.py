@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import dataclasses
 import hashlib
 import re
 from typing import Any
@@ -12,6 +13,7 @@ from runtime.function import Function
 from runtime.invocation import IdempotencyKey
 from runtime.lambda_context import Calling, function_arn
 from runtime.policy import RetryPolicy
+from runtime.web.aws import executions
 from runtime.web.aws.errors import LambdaError
 from runtime.web.aws.names import Target
 from runtime.web.exchange import Request
@@ -23,6 +25,7 @@ _LONGEST_CLIENT_CONTEXT = 3583
 _CALL_SECONDS = 2 * 3600
 _CALL_ID = re.compile(r"[!-~]{1,128}")
 _CALL_SCOPE = "sdk/"
+_NAME_SCOPE = "durable/"
 # What becomes of asynchronous calls unless somebody has said otherwise:
 # https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html
 _EVENT_POLICY = RetryPolicy(retries=2, pauses_seconds=(60.0, 120.0), max_age_seconds=6 * 3600.0)
@@ -30,13 +33,27 @@ _ONE_ATTEMPT = RetryPolicy(retries=0)
 
 
 class CallTerms(Terms, frozen=True, kw_only=True):
-    """Terms of a call of an SDK, which names each call, and its repetitions like it."""
+    """Terms of a call of an SDK, which names each call, and its repetitions like it.
+
+    With an `execution_name`, which people choose, the SDK's own name says no more.
+    """
 
     kind: str
+    execution_name: str | None = None
+
+    @property
+    def has_execution_arn(self) -> bool:
+        """Whether the answer says which execution it is."""
+        return self.execution_name is not None or self.kind == "Event"
 
     def idempotency(self, payload: bytes, *, ttl_seconds: int) -> IdempotencyKey | None:
-        """Return the key of the call: what is sent again is the same, byte by byte."""
-        del ttl_seconds  # that of keys which people choose
+        """Return the key of the call: what is sent again is the same, byte by byte.
+
+        With a name for the execution, only the payload is, as a JSON value, for `ttl_seconds`.
+        """
+        if self.execution_name is not None:
+            named = super().idempotency(payload, ttl_seconds=ttl_seconds)
+            return named and dataclasses.replace(named, scope=_NAME_SCOPE)
         if self.idempotency_key is None:
             return None
         said = b"%b\n%b\n%b" % (self.kind.encode(), self.calling or b"", payload)
@@ -50,20 +67,26 @@ class CallTerms(Terms, frozen=True, kw_only=True):
 
 def terms_of(req: Request, kind: str, target: Target, function: Function[..., Any]) -> CallTerms:
     """Read the headers that are about a call of one type; raises `LambdaError`."""
-    calling = Calling(invoked_function_arn=_arn_to_keep(target))
+    name = executions.name_in(req)
+    calling = Calling(invoked_function_arn=_arn_to_keep(target), execution_name=name)
     if kind == "RequestResponse":
         said = _client_context(req.header(b"x-amz-client-context"))
         calling = msgspec.structs.replace(calling, client_context=said)
-    call_id = req.header(b"amz-sdk-invocation-id")
     return CallTerms(
         request_id=req.request_id,
         trace_parent=req.header(b"traceparent"),
-        idempotency_key=call_id if call_id and _CALL_ID.fullmatch(call_id) else None,
+        idempotency_key=f"{target.region}/{target.account}/{name}" if name else _call_id(req),
         takes_unfit=True,
         calling=calling.encode() if calling != Calling() else None,
         policy=_policy_of(kind, function),
         kind=kind,
+        execution_name=name,
     )
+
+
+def _call_id(req: Request) -> str | None:
+    call_id = req.header(b"amz-sdk-invocation-id")
+    return call_id if call_id and _CALL_ID.fullmatch(call_id) else None
 
 
 def _policy_of(kind: str, function: Function[..., Any]) -> RetryPolicy | None:

@@ -39,6 +39,7 @@ class _Kind(NamedTuple):
 
 _KINDS = {
     "AccessDeniedException": _Kind(403, "Message"),
+    "DurableExecutionAlreadyStartedException": _Kind(409, "Message"),
     "InvalidParameterValueException": _Kind(400),
     "InvalidRequestContentException": _Kind(400),
     "NotImplementedException": _Kind(501, "Message"),

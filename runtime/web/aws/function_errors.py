@@ -14,6 +14,9 @@ from runtime.registry import FailedModule
 
 # AWS counts the hundred bytes that it adds itself.
 _ADDED_BYTES = 100
+TIMED_OUT = "Sandbox.Timedout"
+"""The type of an attempt that was stopped at its timeout."""
+
 _STOPPED = re.compile(r"stopped after ([0-9.]+) seconds")
 _DIED = re.compile(r"its process died|the worker died")
 _TOO_LARGE = re.compile(r"the result has \d+ bytes; the limit is (\d+) ")
@@ -24,14 +27,23 @@ _FRAME = re.compile(r'^  File "[^\n]*\n(?:    [^\n]*\n)*', re.MULTILINE)
 
 def body_of(record: Record) -> bytes:
     """Return what the caller is answered about an invocation that has ended without a result."""
-    error = FunctionError.decode(record.error or b'{"type":"","message":"","stack_trace":[]}')
-    return msgspec.json.encode(_body(error, record.id))
+    return msgspec.json.encode(_body(_error_of(record), record.id))
+
+
+def error_object(record: Record) -> dict[str, Any]:
+    """Return the same as AWS's ErrorObject: `ErrorMessage`, `ErrorType`, `StackTrace`."""
+    body = _body(_error_of(record), record.id)
+    return {
+        "ErrorMessage": body["errorMessage"],
+        "ErrorType": body["errorType"],
+        "StackTrace": body.get("stackTrace", []),
+    }
 
 
 def sandbox_error(error_type: str, message: str) -> tuple[str, str] | None:
     """Return AWS's type and words for what ends a process; None if the handler raised something."""
     if error_type == "Timeout" and (stopped := _STOPPED.fullmatch(message)):
-        return "Sandbox.Timedout", f"Task timed out after {float(stopped[1]):.2f} seconds"
+        return TIMED_OUT, f"Task timed out after {float(stopped[1]):.2f} seconds"
     if error_type == "SystemExit":
         is_plain = message in {"", "0", "None"}
         status = message if message.isdecimal() else "1"
@@ -66,6 +78,10 @@ def import_error_body(failed: FailedModule) -> bytes:
             "stackTrace": stack_trace,
         }
     )
+
+
+def _error_of(record: Record) -> FunctionError:
+    return FunctionError.decode(record.error or b'{"type":"","message":"","stack_trace":[]}')
 
 
 def _body(error: FunctionError, invocation_id: str) -> dict[str, Any]:

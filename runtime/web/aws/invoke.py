@@ -10,13 +10,14 @@ from typing import Any, NoReturn
 import falcon.asgi
 import structlog
 
-from runtime.errors import PayloadTooLargeError
+from runtime.errors import IdempotencyConflictError, PayloadTooLargeError
 from runtime.function import Function
 from runtime.invocation import Record, Status
 from runtime.lambda_context import LATEST
 from runtime.registry import Registry
 from runtime.settings import Settings
-from runtime.web.aws import calls, names
+from runtime.web.aws import calls, executions, names
+from runtime.web.aws.calls import CallTerms
 from runtime.web.aws.errors import LambdaError, failed_validation, not_implemented
 from runtime.web.aws.function_errors import body_of, import_error_body
 from runtime.web.aws.names import Target
@@ -102,8 +103,7 @@ class Invoke:
     ) -> None:
         payload = await _read(req, "Event", limit_bytes=limit_bytes)
         terms = calls.terms_of(req, "Event", target, function)
-        acceptance = await self.invoker.accept(function, payload, terms=terms)
-        _say_which(req, resp, function, acceptance)
+        await self._accept(req, resp, target, function, payload=payload, terms=terms)
         resp.status = 202
 
     async def _run(
@@ -121,8 +121,9 @@ class Invoke:
         payload = await _read(req, "RequestResponse", limit_bytes=limit_bytes)
         seconds = self._settings.lambda_wait_seconds
         patience = Patience(seconds=seconds, until=time.monotonic() + seconds, hung_up=req.hung_up)
-        acceptance = await self.invoker.accept(function, payload, terms=terms, patience=patience)
-        _say_which(req, resp, function, acceptance)
+        acceptance = await self._accept(
+            req, resp, target, function, payload=payload, terms=terms, patience=patience
+        )
         record = acceptance.record
         if record is None or not record.is_terminal:
             if time.monotonic() < patience.until - _TIMER_SLACK_SECONDS:
@@ -142,6 +143,33 @@ class Invoke:
             )
         _answer_end(resp, record)
 
+    async def _accept(
+        self,
+        req: Request,
+        resp: falcon.asgi.Response,
+        target: Target,
+        function: Function[..., Any],
+        *,
+        payload: bytes,
+        terms: CallTerms,
+        patience: Patience | None = None,
+    ) -> Acceptance:
+        """Accept a call, and say in the answer which invocation and execution it is."""
+        name = terms.execution_name
+        try:
+            acceptance = await self.invoker.accept(
+                function, payload, terms=terms, patience=patience
+            )
+        except IdempotencyConflictError as error:
+            if name is None:
+                raise
+            raise executions.already_started(name) from error
+        _say_which(req, resp, function, acceptance, is_named=name is not None)
+        if terms.has_execution_arn:
+            arn = executions.arn_of(target, name=name, invocation_id=acceptance.id)
+            resp.set_header("X-Amz-Durable-Execution-Arn", arn)
+        return acceptance
+
 
 def _one_of(req: Request, header: bytes, member: str, values: tuple[str, ...]) -> str | None:
     given = req.header(header)
@@ -153,12 +181,8 @@ def _one_of(req: Request, header: bytes, member: str, values: tuple[str, ...]) -
 
 
 def _refuse_what_is_not_there(req: Request) -> None:
-    for header, name in (
-        (b"x-amz-durable-execution-name", "DurableExecutionName"),
-        (b"x-amz-tenant-id", "TenantId"),
-    ):
-        if req.header(header) is not None:
-            raise not_implemented(f"Invoke with {name}")
+    if req.header(b"x-amz-tenant-id") is not None:
+        raise not_implemented("Invoke with TenantId")
 
 
 async def _read(req: Request, kind: str, *, limit_bytes: int) -> bytes:
@@ -181,11 +205,16 @@ def _say_which(
     resp: falcon.asgi.Response,
     function: Function[..., Any],
     acceptance: Acceptance,
+    *,
+    is_named: bool,
 ) -> None:
-    """Say which invocation it is: in the answer, and in the log."""
+    """Say which invocation it is: in the answer, and in the log.
+
+    AWS runs a call again that is repeated, unless the execution has a name.
+    """
     note(req, function=function.name, invocation_id=acceptance.id)
     resp.set_header("x-amzn-RequestId", acceptance.id)
-    if acceptance.is_replayed:
+    if acceptance.is_replayed and not is_named:
         resp.set_header("x-emulator-deduplicated", "true")
         _log.warning(
             "call.repeated",

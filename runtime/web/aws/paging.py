@@ -1,7 +1,12 @@
-"""Pages of AWS's lists: how many items they may have."""
+"""Pages of AWS's lists: `MaxItems`, and a marker that says where the next page begins."""
 
-from runtime.web.aws.errors import failed_validation
+from collections.abc import Sequence
+from typing import Any
+
+from runtime.web.aws.errors import LambdaError, failed_validation
 from runtime.web.exchange import Request
+
+_LONGEST_MARKER = 10  # digits
 
 
 def max_items(req: Request, *, default: int, most: int, least: int = 1) -> int:
@@ -15,3 +20,17 @@ def max_items(req: Request, *, default: int, most: int, least: int = 1) -> int:
     if number < least:
         raise failed_validation(text, "maxItems", f"have value greater than or equal to {least}")
     return number
+
+
+def page_of(
+    items: Sequence[Any], *, marker: str | None, size: int
+) -> tuple[Sequence[Any], str | None]:
+    """Return a page of items that keep their order, and the next one's marker; None at the end.
+
+    A marker is how many come before. Raises `LambdaError` for one that none was.
+    """
+    first = int(marker) if marker and marker.isdecimal() and len(marker) < _LONGEST_MARKER else 0
+    if marker and str(first) != marker:
+        raise LambdaError("InvalidParameterValueException", f"Invalid marker: {marker}")
+    after = first + size
+    return items[first:after], str(after) if after < len(items) else None

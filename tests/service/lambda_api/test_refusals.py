@@ -123,13 +123,14 @@ def test_what_is_not_supported_says_so(client: Any) -> None:
             Arn="arn:aws:lambda:eu-west-1:000000000000:layer:some:1"
         ),
         "ListTags": lambda: client.list_tags(Resource=f"{ACCOUNT}echo"),
-        "GetDurableExecutionHistory": lambda: client.get_durable_execution_history(
-            DurableExecutionArn=f"{ACCOUNT}echo:$LATEST/durable-execution/a/b"
+        "GetDurableExecutionState": lambda: client.get_durable_execution_state(
+            DurableExecutionArn=f"{ACCOUNT}echo:$LATEST/durable-execution/a/b", CheckpointToken="a"
+        ),
+        "ListDurableExecutionsByFunction": lambda: client.list_durable_executions_by_function(
+            FunctionName="echo"
         ),
         "InvokeWithResponseStream": lambda: client.invoke_with_response_stream(FunctionName="echo"),
-        "Invoke with DurableExecutionName": lambda: client.invoke(
-            FunctionName="echo", DurableExecutionName="order-42"
-        ),
+        "Invoke with TenantId": lambda: client.invoke(FunctionName="echo", TenantId="a"),
     }
     for name, call in calls.items():
         response = refused(call)
