@@ -10,6 +10,7 @@ export PATH := $(abspath $(BIN)):$(PATH)
 RUNTIME_READY := $(VENV)/.runtime-ready
 DEV_READY := $(VENV)/.dev-ready
 BENCH_READY := .venv-bench/.ready .venv-bench-redis5/.ready
+JAVASCRIPT_READY := tests/javascript/node_modules/.ready
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
 .PHONY: help start supervised test check format lint types layers loadtest bench bench-quick chaos lock clean
@@ -33,6 +34,12 @@ $(DEV_READY): requirements/dev.txt $(RUNTIME_READY)
 	@$(PIP) --require-hashes --requirement requirements/dev.txt
 	@touch $@
 
+# Tests of the Lambda API also use AWS's SDK for JavaScript, where there is npm. If it cannot be
+# installed they are skipped, and in CI they fail.
+$(JAVASCRIPT_READY): tests/javascript/package-lock.json tests/javascript/.npmrc
+	@echo "installing AWS's SDK for JavaScript into tests/javascript ..."
+	@cd tests/javascript && npm ci --silent --ignore-scripts --no-audit --no-fund && touch node_modules/.ready || echo "npm ci failed: tests that need the SDK will not run"
+
 # The peers have environments of their own; two, as they do not agree on a version of redis-py.
 # Everything is pinned there, so nothing is resolved.
 .venv-%/.ready: requirements/%.txt | $(BIN)/python
@@ -47,7 +54,7 @@ start: $(RUNTIME_READY) ## run everything here, under honcho; Ctrl-C stops it
 supervised: $(RUNTIME_READY) ## run everything under supervisord, in the foreground
 	@PORT=$(PORT) supervisord --nodaemon --configuration supervisord.conf
 
-test: $(DEV_READY) ## all tests
+test: $(DEV_READY) $(if $(shell command -v npm 2>/dev/null),$(JAVASCRIPT_READY)) ## all tests
 	@python -m pytest -n auto $(ARGS)
 
 check: $(DEV_READY) lint types layers test ## the whole gate: format, lint, types, layers, tests
@@ -85,4 +92,4 @@ lock: $(DEV_READY) ## refresh requirements/*.txt (needs uv on PATH)
 	uv pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11 requirements/bench-redis5.in --output-file requirements/bench-redis5.txt
 
 clean: ## remove the environment and caches; data/ and logs/ stay
-	rm -rf $(VENV) .venv-* .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis reports
+	rm -rf $(VENV) .venv-* tests/javascript/node_modules .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis reports
