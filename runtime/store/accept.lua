@@ -5,7 +5,8 @@
 -- KEYS  1 queue
 -- ARGV  1 number of kinds, and of each: function, trigger, retries, max_attempts,
 --         seconds until it is too old to run or 0 for never,
---         how many invocations may wait or run at a time or 0 for any number
+--         how many invocations may wait or run at a time or 0 for any number,
+--         for how many seconds to list it
 --       then of each offer: which kind, from 1; request_id or ''
 --         and, only if the kind is negative: number of invocations, else 1; delay in microseconds;
 --         '1' to say whether the first one's channel is heard, or ''; how many of these follow:
@@ -25,7 +26,7 @@ local now = now_us()
 local now_text = whole(now)
 
 -- What many invocations need once is done once, at the end.
-local opened, queued, accepted = {}, {}, {}
+local opened, queued, listed, accepted = {}, {}, {}, {}
 local open_count
 
 -- What not every record has.
@@ -72,6 +73,7 @@ local function accept(kind, offer, values, id, payload, message)
     'retries', kind.retries, 'max_attempts', kind.max_attempts, unpack(values))
   opened[#opened + 1] = now_text
   opened[#opened + 1] = id
+  listed[#listed + 1] = id .. ' ' .. kind.name
   if message == '' then
     if call('DEL', 'eyas:revoked:' .. id) == 1 then
       call('HSET', key, 'cancel_requested', 1)
@@ -133,8 +135,9 @@ local kinds = {}
 local at = 2
 for i = 1, tonumber(ARGV[1]) do
   kinds[i] = {name = ARGV[at], trigger = ARGV[at + 1], retries = ARGV[at + 2],
-    max_attempts = ARGV[at + 3], max_age = ARGV[at + 4], most = tonumber(ARGV[at + 5])}
-  at = at + 6
+    max_attempts = ARGV[at + 3], max_age = ARGV[at + 4], most = tonumber(ARGV[at + 5]),
+    listed = tonumber(ARGV[at + 6])}
+  at = at + 7
 end
 local answers, last = {}, #ARGV
 while at <= last do
@@ -154,6 +157,9 @@ while at <= last do
 end
 call_in_parts('ZADD', 'eyas:open', opened)
 call_in_parts('LPUSH', KEYS[1], queued)
+if kinds[1] then
+  list(now, kinds[1].listed, listed)
+end
 for name, number in pairs(accepted) do
   if call('HINCRBY', counts_of(name), 'accepted', number) == number then
     call('SADD', 'eyas:functions', name)

@@ -15,6 +15,10 @@ from runtime.store.step import Step, microseconds, script
 _OVERHEAD_BYTES = 200
 
 
+LISTED_SECONDS = 86_400
+"""For how long an invocation is listed unless somebody says otherwise."""
+
+
 class Accepting(enum.StrEnum):
     """What came of an offer; nothing is stored except with `ACCEPTED`."""
 
@@ -59,6 +63,7 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True):
         max_open: int = 0,
         idempotency: IdempotencyKey | None = None,
         asks_whether_heard: bool = False,
+        listed_seconds: int = LISTED_SECONDS,
     ) -> "Offer":
         """Offer invocations, at least one, with their messages.
 
@@ -104,6 +109,7 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True):
                 first.retries + 1,
                 first.max_age_seconds or 0,
                 max_open,
+                listed_seconds,
             ),
             arguments=tuple(arguments),
             is_plain=is_plain,

@@ -12,7 +12,8 @@ for _, key in ipairs(KEYS) do
   end
   local is_newer = id
     and (redis.call('ZSCORE', 'eyas:open', id) or redis.call('ZSCORE', 'eyas:dead', id))
-  if not is_newer then
+  -- Lists of what was accepted went with the reset; this one is of what was accepted since.
+  if not is_newer and not string.find(key, '^eyas:accepted:') then
     removed = removed + redis.call('UNLINK', key)
     if id then
       -- No status: who waits has to look for the record.

@@ -5,6 +5,9 @@ r"""Every key that a stack uses in the broker.
 | `eyas:invocation:{id}`            | hash   | the record of one invocation, fields below; expires|
 |                                   |        | some time after a terminal status                  |
 | `eyas:open`                       | zset   | id -> accepted_at, of those without such a status  |
+| `eyas:accepted:{hour}`            | list   | the invocations accepted in an hour (since the     |
+|                                   |        | epoch), the latest first: id, blank, function      |
+| `eyas:hours`                      | zset   | hours that have such a list                        |
 | `eyas:counts:{function}`          | hash   | how many invocations were `accepted`, and how many |
 |                                   |        | now have each status; a terminal one is counted for|
 |                                   |        | ever: accepted = sum of the others                 |
@@ -83,10 +86,11 @@ OF_INVOCATIONS = (
     b"eyas:idempotency:",
     b"eyas:revoked:",
     b"eyas:seen:",
+    b"eyas:accepted:",
     b"celery-task-meta-",
 )
-"""How keys begin that hold what is known of single invocations. All others are about processes, or
-go with a step of their own."""
+"""How keys begin that hold what is known of single invocations, for some time. All others are about
+processes, or go with a step of their own."""
 
 
 def invocation(invocation_id: str) -> str:

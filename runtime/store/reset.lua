@@ -21,7 +21,10 @@ end
 for _, name in ipairs(redis.call('SMEMBERS', 'eyas:parked')) do
   redis.call('UNLINK', slots_of(name), parked_of(name))
 end
-redis.call('UNLINK', 'eyas:open', 'eyas:functions', 'eyas:parked', 'eyas:delayed', 'eyas:dead',
+for _, hour in ipairs(redis.call('ZRANGE', 'eyas:hours', 0, -1)) do
+  redis.call('UNLINK', 'eyas:accepted:' .. hour)
+end
+redis.call('UNLINK', 'eyas:open', 'eyas:hours', 'eyas:functions', 'eyas:parked', 'eyas:delayed', 'eyas:dead',
   'eyas:schedules', METRICS, 'celery', 'celery\6\0223', 'celery\6\0226', 'celery\6\0229')
 if scale == '1' then
   redis.call('DEL', 'eyas:clock')

@@ -60,6 +60,21 @@ local function attempt_of(number, worker, started_at)
     .. (started_at and ',"started_at":' .. started_at or '')
 end
 
+-- List invocations that are accepted now, for some seconds: id, blank, function. There is one list
+-- for each hour, the latest first, so that nobody has to look for what has expired.
+local function list(now, keep_seconds, entries)
+  local hour = math.floor(now / 3600000000)
+  local key, length = 'eyas:accepted:' .. hour, 0
+  for i = 1, #entries, 1000 do
+    length = redis.call('LPUSH', key, unpack(entries, i, math.min(i + 999, #entries)))
+  end
+  if length == #entries and length > 0 then
+    redis.call('PEXPIRE', key, kept_ms(keep_seconds + 3600))
+    redis.call('ZADD', 'eyas:hours', hour, hour)
+    redis.call('ZREMRANGEBYSCORE', 'eyas:hours', '-inf', hour - keep_seconds / 3600 - 2)
+  end
+end
+
 -- Count a new invocation of a function, or one that goes from a status to another.
 local function count(name, from, to)
   local counts = counts_of(name)
@@ -248,6 +263,7 @@ local function call_back(url, id, now, message, retries, max_age)
     'retries', retries, 'max_attempts', retries + 1, 'expires_at', whole(now + max_age * 1000000))
   redis.call('ZADD', 'eyas:open', whole(now), callback)
   count(name, nil, 'queued')
+  list(now, max_age, {callback .. ' ' .. name})
   redis.call('LPUSH', 'celery', (string.gsub(message, 'CALLBACK%-ID', callback)))
 end
 

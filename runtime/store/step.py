@@ -22,6 +22,7 @@ _READS = frozenset(
         "delayed",
         "held",
         "ids",
+        "listing",
         "metrics",
         "read",
         "run",

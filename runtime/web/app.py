@@ -13,7 +13,7 @@ from runtime.web.aws.api import LambdaApi
 from runtime.web.exchange import Request
 from runtime.web.functions import FunctionList, FunctionResource, UnknownFunction
 from runtime.web.invocation_logs import InvocationLogs
-from runtime.web.invocations import InvocationResource, Replay
+from runtime.web.invocations import InvocationList, InvocationResource, Replay
 from runtime.web.invoking import Invoker
 from runtime.web.metrics import Metrics, Refusals
 from runtime.web.middleware import Connections, Edge
@@ -57,6 +57,7 @@ def create_app(
         app.add_route(f"/functions/{function.name}", resource)
         app.add_route(f"/functions/{function.name}/batch", resource, suffix="batch")
     app.add_route("/events", Events(registry=registry, invoker=invoker))
+    app.add_route("/invocations", InvocationList(store=store))
     app.add_route("/invocations/{invocation_id}", InvocationResource(invoker=invoker))
     app.add_route("/invocations/{invocation_id}/logs", InvocationLogs(invoker=invoker))
     app.add_route("/invocations/{invocation_id}/replay", Replay(registry=registry, invoker=invoker))

@@ -1,14 +1,11 @@
 """`/dead-letters`: what was given up; running it again, or forgetting it."""
 
 import asyncio
-import base64
-import binascii
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
-import falcon
 import falcon.asgi
 
 from runtime.errors import UnknownDeadLetterError
@@ -16,11 +13,10 @@ from runtime.invocation import Record, Status, is_id
 from runtime.registry import Registry
 from runtime.settings import Settings
 from runtime.store import AsyncStore, dead_letters, records
+from runtime.web import paging
 from runtime.web.answers import answer_accepted
 from runtime.web.exchange import Request, note, reply
 
-_DEFAULT_LIMIT = 20
-_HIGHEST_LIMIT = 100
 _AT_A_TIME = 20
 _POSITION = re.compile(r"[0-9]{1,17} [!-~]{1,200}")
 
@@ -87,11 +83,11 @@ class DeadLetterList:
         page = await self.letters.store.run(
             dead_letters.read_page(
                 function=req.get_param("function"),
-                limit=_limit(req.get_param("limit")),
-                cursor=_position(req.get_param("cursor")),
+                limit=paging.limit_of(req),
+                cursor=paging.position_of(req, _POSITION),
             )
         )
-        next_cursor = _cursor(page.next_cursor) if page.next_cursor is not None else None
+        next_cursor = paging.cursor_of(page.next_cursor) if page.next_cursor is not None else None
         listed = [_shown(record) for record in page.records]
         reply(resp, 200, {"dead_letters": listed, "next_cursor": next_cursor})
 
@@ -149,33 +145,3 @@ class RedriveAll:
 def _shown(record: Record) -> dict[str, Any]:
     shown = record.to_json()
     return {"id": record.id, "reason": shown.pop("dead_letter")} | shown
-
-
-def _limit(text: str | None) -> int:
-    if text is None:
-        return _DEFAULT_LIMIT
-    if not re.fullmatch("[0-9]{1,9}", text) or not 1 <= int(text) <= _HIGHEST_LIMIT:
-        raise falcon.HTTPBadRequest(
-            description=f"limit: expected a whole number from 1 to {_HIGHEST_LIMIT}"
-        )
-    return int(text)
-
-
-def _cursor(position: str) -> str:
-    return base64.urlsafe_b64encode(position.encode()).decode().rstrip("=")
-
-
-def _position(cursor: str | None) -> str | None:
-    """Return the store's position that a cursor stands for; raises falcon's 400."""
-    if cursor is None:
-        return None
-    try:
-        raw = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
-        position = raw.decode("ascii")
-    except (binascii.Error, ValueError):
-        position = ""
-    if not _POSITION.fullmatch(position):
-        raise falcon.HTTPBadRequest(
-            description="cursor: expected the next_cursor of an earlier answer"
-        )
-    return position

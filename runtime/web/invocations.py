@@ -1,14 +1,85 @@
-"""`/invocations/{id}`: what became of an invocation; cancelling it, running it once more."""
+"""`/invocations`: what became of invocations; cancelling one, running it once more."""
 
+import re
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import partial
 
+import falcon
 import falcon.asgi
 
+from runtime.invocation import Status
 from runtime.registry import Registry
+from runtime.store import AsyncStore, listing
+from runtime.store.listing import Position
+from runtime.web import paging
 from runtime.web.answers import answer_accepted, invoke
 from runtime.web.exchange import Request, note, reply
 from runtime.web.invoking import Invoker
 from runtime.web.terms import patience_of
+
+_POSITION = re.compile(r"[0-9]{1,9}\.[0-9]{1,12}")
+_MOST_PARTS = 20
+_EPOCH = datetime.fromtimestamp(0, UTC)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InvocationList:
+    """`GET /invocations`: the latest first, part by part."""
+
+    store: AsyncStore
+
+    async def on_get(self, req: Request, resp: falcon.asgi.Response) -> None:
+        read = partial(
+            listing.read_part,
+            limit=paging.limit_of(req),
+            function=req.get_param("function"),
+            statuses=_statuses(req),
+            since_us=_since_us(req),
+        )
+        position = paging.position_of(req, _POSITION)
+        part = await self.store.run(read(position=_position(position)))
+        # Each step is short, so that it keeps nobody waiting; some find nothing.
+        for _ in range(_MOST_PARTS):
+            if part.records or part.next_position is None:
+                break
+            part = await self.store.run(read(position=part.next_position))
+        next_cursor = None
+        if part.next_position is not None:
+            next_cursor = paging.cursor_of("{}.{}".format(*part.next_position))
+        listed = [record.to_json() for record in part.records]
+        reply(resp, 200, {"invocations": listed, "next_cursor": next_cursor})
+
+
+def _position(text: str | None) -> Position | None:
+    return Position(*map(int, text.split("."))) if text is not None else None
+
+
+def _statuses(req: Request) -> tuple[Status, ...]:
+    """Return the statuses that are wanted; raises falcon's 400."""
+    given = ",".join(req.get_param_as_list("status") or [])
+    try:
+        return tuple(map(Status, given.split(","))) if given else ()
+    except ValueError:
+        raise falcon.HTTPBadRequest(
+            description=f"status: expected one or more of {', '.join(Status)}; got {given[:80]!r}"
+        ) from None
+
+
+def _since_us(req: Request) -> int:
+    """Return the time since when, in microseconds, or 0; raises falcon's 400."""
+    text = req.get_param("since")
+    if text is None:
+        return 0
+    try:
+        since = datetime.fromisoformat(text)
+    except ValueError:
+        since = None
+    if since is None or since.tzinfo is None:
+        raise falcon.HTTPBadRequest(
+            description="since: expected a time with its zone, such as 2026-01-31T12:30:00Z"
+        )
+    return (since - _EPOCH) // timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1241,9 +1241,9 @@ class StoreMachine(RuleBasedStateMachine):
         self.retire("fresh")
         self.step_sweep()
         kept = ("eyas:invocation:", "eyas:counts:", "eyas:dead", "eyas:seen:", "eyas:idempotency:")
-        kept += ("eyas:revoked:", "celery-task-meta-")
+        kept += ("eyas:accepted:", "eyas:revoked:", "celery-task-meta-")
         single = {"eyas:claims", "eyas:swept_at", "eyas:functions", "eyas:concurrency"}
-        single |= {"eyas:metrics"}
+        single |= {"eyas:metrics", "eyas:hours"}
         left = {key.decode() for key in self.raw.keys()}  # noqa: SIM118  not a dictionary
         assert {key for key in left if not key.startswith(kept)} <= single
 

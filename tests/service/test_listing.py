@@ -1,0 +1,190 @@
+"""`GET /invocations`: which are listed, in which order, and that nothing moves a cursor."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+import redis
+
+from runtime.invocation import Status
+from runtime.store import listing
+from runtime.store.listing import Position
+from runtime.testing import Stack
+from tests.service.conftest import ActingWorker
+from tests.store_bench import Bench
+
+HOUR_US = 3_600_000_000
+
+
+def accept(stack: Stack, name: str = "echo", payload: Any = 1) -> str:
+    answer = stack.request(f"/functions/{name}", body=json.dumps(payload).encode())
+    assert answer.status == 202, answer.raw
+    return str(answer.body["id"])
+
+
+def listed(stack: Stack, query: str = "") -> list[str]:
+    answer = stack.request(f"/invocations?{query}")
+    assert answer.status == 200, answer.raw
+    return [one["id"] for one in answer.body["invocations"]]
+
+
+def pages(stack: Stack, query: str) -> Iterator[list[str]]:
+    cursor = ""
+    while True:
+        body = stack.request(f"/invocations?{query}{cursor}").body
+        yield [one["id"] for one in body["invocations"]]
+        if body["next_cursor"] is None:
+            return
+        cursor = f"&cursor={quote(body['next_cursor'])}"
+
+
+def test_the_latest_is_first(web_stack: Stack) -> None:
+    assert listed(web_stack) == []
+    ids = [accept(web_stack) for _ in range(3)]
+
+    assert listed(web_stack) == ids[::-1]
+    whole = web_stack.request(f"/invocations/{ids[0]}").body
+    assert web_stack.request("/invocations").body["invocations"][2] == whole
+
+
+def test_a_batch_is_listed_too(web_stack: Stack) -> None:
+    ids = web_stack.request("/functions/echo/batch", body=b"[1, 2, 3]").body["ids"]
+
+    assert listed(web_stack) == ids[::-1]
+
+
+def test_a_cursor_is_where_it_was_whatever_comes(web_stack: Stack) -> None:
+    ids = [accept(web_stack) for _ in range(5)]
+    found = []
+    for page in pages(web_stack, "limit=2"):
+        found += page
+        accept(web_stack)
+
+    assert found == ids[::-1]
+
+
+def test_they_are_told_apart_by_function_and_status(
+    web_stack: Stack, acting_worker: ActingWorker
+) -> None:
+    first = accept(web_stack)
+    acting_worker.succeed(1)
+    second = accept(web_stack, "limited", {"number": 1})
+    acting_worker.give_up()
+    third = accept(web_stack)
+
+    assert listed(web_stack, "function=echo") == [third, first]
+    assert listed(web_stack, "function=nobody") == []
+    assert listed(web_stack, "status=failed") == [second]
+    assert listed(web_stack, "status=succeeded,queued") == [third, first]
+    assert listed(web_stack, "status=queued&status=failed") == [third, second]
+    assert listed(web_stack, "function=limited&status=queued") == []
+
+
+def test_only_those_since_a_time(web_stack: Stack) -> None:
+    accept(web_stack)
+    second = accept(web_stack)
+    at = web_stack.request(f"/invocations/{second}").body["accepted_at"]
+
+    assert listed(web_stack, f"since={quote(at)}") == [second]
+    assert listed(web_stack, "since=2999-01-01T00:00:00%2B02:00") == []
+
+
+@pytest.mark.parametrize(
+    ("query", "detail"),
+    [
+        ("status=finished", "expected one or more of queued, running, retrying"),
+        ("since=yesterday", "since: expected a time with its zone"),
+        ("since=2026-01-31T12:30:00", "since: expected a time with its zone"),
+        ("limit=0", "limit: expected a whole number from 1 to 100"),
+        ("cursor=nonsense", "cursor: expected the next_cursor"),
+        ("cursor=MTIzNDU2Nzg5MDEyMy4x", "cursor: expected the next_cursor"),
+    ],
+)
+def test_a_bad_parameter_is_400(web_stack: Stack, query: str, detail: str) -> None:
+    answer = web_stack.request(f"/invocations?{query}")
+
+    assert answer.status == 400
+    assert detail in answer.body["detail"]
+
+
+def test_large_ones_come_in_smaller_parts(web_stack: Stack) -> None:
+    payload = "x" * 90_000
+    ids = [accept(web_stack, payload=payload) for _ in range(25)]
+
+    found = list(pages(web_stack, "limit=25"))
+
+    assert len(found) > 1
+    assert [one for page in found for one in page] == ids[::-1]
+
+
+def test_what_has_expired_is_not_listed(web_stack: Stack, acting_worker: ActingWorker) -> None:
+    gone, kept = accept(web_stack), accept(web_stack)
+    acting_worker.succeed(1)
+    with redis.Redis.from_url(web_stack.redis_url) as raw:
+        raw.delete(f"eyas:invocation:{gone}")
+
+    assert listed(web_stack) == [kept]
+
+
+def test_hours_are_crossed(bench: Bench) -> None:
+    ids = [bench.accept("f") for _ in range(3)]
+    (hour,) = bench.raw.zrange("eyas:hours", 0, -1)
+    # As if the first two had been accepted in hours before.
+    for back, name in ((5, ids[0]), (1, ids[1])):
+        bench.raw.lrem(f"eyas:accepted:{int(hour)}", 1, f"{name} f")
+        bench.raw.lpush(f"eyas:accepted:{int(hour) - back}", f"{name} f")
+        bench.raw.zadd("eyas:hours", {str(int(hour) - back): int(hour) - back})
+        bench.raw.hincrby(f"eyas:invocation:{name}", "accepted_at", -back * HOUR_US)
+
+    found, position = [], None
+    while True:
+        part = bench.run(listing.read_part(limit=1, position=position))
+        found += [one.id for one in part.records]
+        position = part.next_position
+        if position is None:
+            break
+
+    assert found == ids[::-1]
+    since = bench.now_us() - 3 * HOUR_US
+    assert [one.id for one in bench.run(listing.read_part(limit=9, since_us=since)).records] == ids[
+        :0:-1
+    ]
+
+
+def test_few_among_many_are_found_in_short_steps(bench: Bench) -> None:
+    bench.accept("rare")
+    for _ in range(2500):
+        bench.accept("f")
+
+    first = bench.run(listing.read_part(limit=5, function="rare"))
+    rest = bench.run(listing.read_part(limit=5, function="rare", position=first.next_position))
+
+    assert first.records == ()
+    assert isinstance(first.next_position, Position)
+    assert [one.function for one in rest.records] == ["rare"]
+    assert rest.next_position is None
+
+
+def test_lists_go_when_what_they_list_does(bench: Bench) -> None:
+    name = bench.accept("f")
+    (hour,) = bench.raw.zrange("eyas:hours", 0, -1)
+    left_seconds = bench.raw.ttl(f"eyas:accepted:{int(hour)}")
+
+    assert 86_400 < left_seconds <= 86_400 + 3600
+    assert bench.status(name) is Status.QUEUED
+
+
+def test_a_reset_forgets_lists_and_time_lets_them_go(web_stack: Stack) -> None:
+    before = accept(web_stack)
+    web_stack.advance(2 * 86_400)
+    assert listed(web_stack) == []
+    late = accept(web_stack)
+    assert listed(web_stack) == [late]
+    assert web_stack.request(f"/invocations/{before}").status == 200
+    web_stack.reset()
+    assert listed(web_stack) == []
+    after = accept(web_stack)
+
+    assert listed(web_stack) == [after]
