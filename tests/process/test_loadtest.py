@@ -4,7 +4,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -18,34 +17,9 @@ import psutil  # type: ignore[import-untyped]
 import pytest
 
 from runtime.testing import Stack
+from tests.loadtesting import PROJECT, SECONDS, Finished, command, of
 
-PROJECT = Path(__file__).parents[2]
-SECONDS = 90  # how long a command may take on a busy machine
 SHORT = ("--seconds=0.3", "--warm-up=0", "--users=1", "--drain-seconds=0.2")
-
-
-@dataclass(frozen=True)
-class Finished:
-    status: int
-    output: str
-    errors: str
-    folder: Path
-
-    @property
-    def summary(self) -> Any:
-        return json.loads((self.folder / "summary.json").read_text())
-
-    @property
-    def page(self) -> str:
-        return (self.folder / "locust.html").read_text()
-
-    @property
-    def broken(self) -> list[str]:
-        return [line for line in self.output.splitlines() if line.startswith("BROKEN: ")]
-
-
-def command(*arguments: str) -> list[str]:
-    return [sys.executable, "-m", "loadtests", *arguments]
 
 
 def loadtest(folder: Path, environment: Mapping[str, str], *arguments: str) -> Finished:
@@ -59,10 +33,6 @@ def loadtest(folder: Path, environment: Mapping[str, str], *arguments: str) -> F
         check=False,
     )
     return Finished(ran.returncode, ran.stdout, ran.stderr, folder)
-
-
-def of(stack: Stack) -> dict[str, str]:
-    return stack.process_environment | {"EYAS_URL": stack.url}
 
 
 def assert_good(run: Finished) -> None:
