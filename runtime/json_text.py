@@ -18,6 +18,7 @@ import msgspec
 from runtime.errors import MalformedJSONError
 
 _OFFSET = re.compile(r"^(?P<reason>.*?) \(byte (?P<offset>\d+)\)$")
+_NUMBER = re.compile(rb'"(?:[^"\\]|\\.)*"|(?P<number>-?\d[\d.eE+-]*)', re.DOTALL)
 _BRACKET = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
 _INTEGER_OUT_OF_RANGE = "Integer value out of range"
 
@@ -48,7 +49,7 @@ def decode(raw: bytes) -> Any:
     except msgspec.ValidationError as error:
         if is_integer_out_of_range(error):
             return _decode_with_long_integers(raw)
-        raise _located(raw, str(error), 0) from None  # a number that no float can hold
+        raise _number_out_of_range(raw) from None
     except msgspec.DecodeError as error:
         raise _malformed(raw, str(error)) from None
     except UnicodeDecodeError as error:
@@ -110,13 +111,31 @@ def _refuse_non_finite(value: Any) -> None:
 
 def _decode_with_long_integers(raw: bytes) -> Any:
     try:
-        return json.loads(raw, parse_constant=_refuse_constant)
+        return json.loads(raw, parse_constant=_refuse_constant, parse_float=_finite_float)
     except json.JSONDecodeError as error:
         raise MalformedJSONError(error.msg, line=error.lineno, column=error.colno) from None
+    except NotJSONError:
+        raise _number_out_of_range(raw) from None
     except ValueError as error:
         if not _is_about_digits(error):
             raise
         raise _located(raw, _too_many_digits(), 0) from None
+
+
+def _finite_float(text: str) -> float:
+    value = float(text)
+    if math.isinf(value):
+        raise NotJSONError(f"{text} is not a number that a float can hold")
+    return value
+
+
+def _number_out_of_range(raw: bytes) -> MalformedJSONError:
+    """Say where the first number is that no float can hold."""
+    found = (one for one in _NUMBER.finditer(raw) if one["number"])
+    # Integers may be of any size.
+    floats = (one for one in found if not one["number"].removeprefix(b"-").isdigit())
+    at = next((one.start() for one in floats if math.isinf(float(one["number"]))), 0)
+    return _located(raw, "the number is too large", at)
 
 
 def _is_about_digits(error: Exception) -> bool:

@@ -64,7 +64,9 @@ def test_integers_over_the_limit_are_refused_clearly() -> None:
         ('{"é": x}'.encode(), 1, 7),
         (b"\xff", 1, 1),
         (b"NaN", 1, 1),
-        (b"[1e999]", 1, 1),
+        (b"[1e999]", 1, 2),
+        (b'{"1e999":\n [2e5, 3, -1.5E+400]}', 2, 11),
+        (b"[1" + b"0" * 5_000 + b", 1e999]", 1, 5_005),
         (b"", 0, 0),
     ],
 )
