@@ -144,7 +144,7 @@ def _block(text: object) -> list[str]:
     """Return the lines of a text under a headline; long ones lose their middle."""
     if not isinstance(text, str) or not text:
         return []
-    lines = text.split("\n")
+    lines = text.rstrip("\n").split("\n")
     if len(lines) > _MAX_BLOCK_LINE_COUNT:
         half = _MAX_BLOCK_LINE_COUNT // 2
         lines = [*lines[:half], f"... {len(lines) - 2 * half} lines ...", *lines[-half:]]

@@ -111,6 +111,13 @@ def test_tracebacks_are_indented_below_and_long_ones_lose_their_middle() -> None
     assert len(below) == 101
 
 
+def test_a_traceback_that_ends_with_a_line_end_has_no_empty_line_below() -> None:
+    assert rendered(exception="Traceback:\nValueError: y\n").split("\n")[1:] == [
+        "    | Traceback:",
+        "    | ValueError: y",
+    ]
+
+
 def test_the_further_lines_of_an_event_are_below_too() -> None:
     assert rendered(event="Banner\n  line 2", a=1).split("\n") == [
         "18:00:00.123  worker     info      Banner  a=1",
