@@ -53,7 +53,7 @@ def event(ctx: click.Context) -> None:
 
     \b
       eyas event
-      eyas event s3-put --bucket photos --key 2026/cat.jpg | eyas invoke thumbnail - --wait
+      eyas event s3-put --bucket photos --key 2026/cat.jpg | eyas invoke echo - --wait
       eyas event sqs --body '{"order": 7}' --count 3
       eyas event sqs --set 'Records.0.attributes.ApproximateReceiveCount="2"'
 
