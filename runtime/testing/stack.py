@@ -148,8 +148,20 @@ class Stack:
         self._kill(self.running.pop(name))
 
     def wait_until_ready(self) -> None:
-        """Return when invocations are accepted and run."""
+        """Return when invocations are accepted and run, and it is known when schedules are due."""
         self.wait_for(lambda: self.request("/readyz").status == _OK, "the stack to be ready")
+        self._wait_until_planned()
+
+    def _wait_until_planned(self) -> None:
+        """Return when a scheduler, if there is one, has seen all schedules."""
+        if "scheduler" in self.running:
+            self.wait_for(self._is_planned, "the scheduler to have seen all schedules")
+
+    def _is_planned(self) -> bool:
+        answer = self.request("/schedules")
+        return answer.status == _OK and all(
+            one["paused"] or one["next_run_at"] for one in answer.body["schedules"]
+        )
 
     def wait_for(
         self, is_true: Callable[[], bool], what: str, *, seconds: float = _START_SECONDS
@@ -184,6 +196,7 @@ class Stack:
     def reset(self) -> None:
         """Forget all invocations, and stop those that run; the clock is the right one again."""
         self._emulate("/_emulator/reset", {})
+        self._wait_until_planned()
 
     def _emulate(self, path: str, body: Any) -> None:
         answer = self.request(path, body=json_text.encode(body))

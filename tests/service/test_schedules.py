@@ -431,7 +431,8 @@ if any("scheduler" in one for one in sys.orig_argv):
 def f() -> None: ...
 """
     )
-    with Stack(functions_dir=folder) as stack:
+    with Stack(functions_dir=folder, processes=("broker", "web", "worker")) as stack:
+        stack.start("scheduler")
         stack.wait_for(imported.exists, "the scheduler")
         answer = stack.request("/functions/f", body=b"{}", headers={"Eyas-Delay": "1"})
         assert record(stack, answer.body["id"])["status"] == "succeeded"
