@@ -5,6 +5,7 @@ environment.
 """
 
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -14,6 +15,7 @@ import structlog
 
 from runtime import json_text, logs
 from runtime.errors import SettingsError
+from runtime.parent import end_with_parent
 from runtime.settings import Settings
 
 # Celery prefers these to what it is told, even when they were meant for another program.
@@ -39,6 +41,11 @@ def prepare(process: str, *, quiet: Mapping[str, int] | None = None) -> Settings
     for variable in _CELERY_VARIABLES:
         os.environ.pop(variable, None)
     json_text.limit_integer_digits(settings.max_integer_digits)
+    if "HONCHO_PROCESS_NAME" in os.environ:
+        # honcho dies at once when its terminal is closed. It gives each process a session of its
+        # own, which hears nothing of that: all would go on, and the next start would be refused.
+        # To be killed harms no more than Ctrl-C, after which honcho kills what is left.
+        end_with_parent(signal.SIGKILL)
     return settings
 
 

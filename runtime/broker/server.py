@@ -2,11 +2,9 @@
 
 import asyncio
 import contextlib
-import ctypes
 import os
 import signal
 import subprocess
-import sys
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -17,11 +15,11 @@ import structlog
 from runtime.broker.folder import DataFolder
 from runtime.broker.output import parse_line
 from runtime.broker.resp import Connection, ServerError
+from runtime.parent import end_with_parent
 
 _CONFIGURATION = Path(__file__).with_name("server.conf")
 _READY_POLL_SECONDS = 0.05
 _ALONE_POLL_SECONDS = 0.1
-_PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 log = structlog.get_logger("broker")
 
@@ -136,16 +134,13 @@ def _log_output(stream: IO[bytes]) -> None:
 def _child_setup(lock: int) -> Callable[[], None]:
     """Return what the child does between `fork` and `exec`."""
     parent = os.getpid()
-    # Loaded here: between fork and exec a child should do as little as possible.
-    libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 
     def setup() -> None:
         os.pwrite(lock, str(os.getpid()).encode(), 0)
-        if libc is not None:
-            # Without: a parent killed with SIGKILL leaves the server running. Other systems have
-            # no such thing; there the next start finds the server by its lock, and stops it.
-            libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
-            if os.getppid() != parent:  # it died before the line above took effect
-                os._exit(1)
+        # Without: a parent killed with SIGKILL leaves the server running. Where this does nothing,
+        # the next start finds the server by its lock, and stops it.
+        end_with_parent(signal.SIGTERM)
+        if os.getppid() != parent:  # it died before the line above took effect
+            os._exit(1)
 
     return setup

@@ -131,6 +131,29 @@ def test_ctrl_c_during_a_long_attempt_runs_it_again_later(
     assert (record["status"], record["attempt"]) == ("succeeded", 2)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="needs PR_SET_PDEATHSIG")
+def test_a_terminal_that_is_closed_leaves_nothing_behind(
+    stack: Stack, honcho: Honcho, tmp_path: Path
+) -> None:
+    marker = tmp_path / "starts"
+    body = b'{"seconds": 8, "marker": "%s"}' % os.fsencode(marker)
+    accepted = stack.request("/functions/sleep", body=body).body
+    stack.wait_for(marker.exists, "the attempt to start")
+
+    # What the kernel does then, to the foreground group of the terminal.
+    os.killpg(honcho.process.pid, signal.SIGHUP)
+
+    assert honcho.process.wait(5) == -signal.SIGHUP
+    stack.wait_for(lambda: processes_of(stack) == [], "no process", seconds=5)
+    again = Honcho(stack)
+    try:
+        stack.wait_until_ready()
+        record = stack.request(f"/invocations/{accepted['id']}", headers={"Prefer": "wait=40"}).body
+    finally:
+        again.close()
+    assert (record["status"], record["attempt"]) == ("succeeded", 2)
+
+
 def test_the_console_is_for_people(stack: Stack, honcho: Honcho) -> None:
     stack.invoke("sleep", {"seconds": 0})
 

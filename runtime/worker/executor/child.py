@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 import structlog
-from billiard.util import set_pdeathsig
 
+from runtime.parent import end_with_parent
 from runtime.worker.executor import serial, shared
 from runtime.worker.executor.job import (
     LARGEST_ORDER_BYTES,
@@ -189,8 +189,7 @@ def _be_executor(
         for one in close:
             one.close()
         _settle_signals()
-        with contextlib.suppress(OSError):  # only Linux has it
-            set_pdeathsig(signal.SIGKILL)
+        end_with_parent(signal.SIGKILL)
         if os.getppid() != parent:
             os._exit(0)  # it died before the line above
         with contextlib.suppress(OSError):  # only Linux has it
