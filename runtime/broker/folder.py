@@ -3,7 +3,8 @@
 Two locks of the kernel (`flock`) guard it. A lock ends with the last process that holds it, so
 neither can be stale, whatever was killed:
 
-* `stack.lock` is held by the process that runs the server. A second stack cannot take it.
+* `stack.lock` is held by the process that runs the server, and contains its id, for people. A
+  second stack cannot take it.
 * `server.lock` is held by the server itself, which inherits it, and contains the server's process
   id. Whoever holds the first lock and finds the second one taken has found a server that outlived
   its parent. As long as the lock is taken a process of that server's group lives, so the kernel
@@ -47,11 +48,14 @@ class DataFolder:
                 "Set EYAS_DATA_DIR to one that can be written."
             ) from error
         if not _lock(self._stack_lock):
+            holder = os.pread(self._stack_lock, 20, 0).decode()
             os.close(self._stack_lock)
             raise BrokerRefusedError(
-                f"another running stack uses the folder {self.path}. "
-                "Stop it, or set EYAS_DATA_DIR to another folder."
+                f"another running stack (its broker is process {holder or 'unknown'}) uses the "
+                f"folder {self.path}. Stop it, or set EYAS_DATA_DIR to another folder."
             )
+        os.ftruncate(self._stack_lock, 0)
+        os.pwrite(self._stack_lock, str(os.getpid()).encode(), 0)
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -258,6 +258,7 @@ def test_a_folder_in_use_is_one_line_that_names_the_setting(stack: Stack, tmp_pa
         line = start_in_vain(second)
     assert "EYAS_DATA_DIR" in line
     assert str(folder_of(stack)) in line
+    assert f"(its broker is process {stack.running['broker'].pid})" in line
     with client(stack) as connected:
         assert connected.ping()
 
