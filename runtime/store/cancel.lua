@@ -5,7 +5,7 @@
 --       5 seconds to remember the id after that   6 seconds to remember the id of no invocation, for
 --         a message that is still in the queue without a record; 0 for not at all
 --       7 '0' to let one go on that runs
---       8 message of a callback   9 its retries   10 seconds until it is too old
+--       8 message of what tells of the end   9 its retries   10 seconds until it is too old
 -- returns 'cancelled', 'stopping', 'running' or 'finished' (nothing is changed), or 'unknown'
 
 local found = redis.call('HMGET', KEYS[1], 'status', 'function', 'claim', 'callback',
@@ -52,6 +52,6 @@ redis.call('SET', KEYS[2], ARGV[3], 'PX', kept_ms(ARGV[4]))
 redis.call('PUBLISH', KEYS[2], ARGV[3])
 redis.call('PUBLISH', KEYS[1], 'cancelled')
 if found[4] then
-  call_back(found[4], ARGV[1], now, ARGV[8], ARGV[9], ARGV[10])
+  tell_of_end(ARGV[1], now, found[4], nil, ARGV[8], ARGV[9], ARGV[10])
 end
 return 'cancelled'

@@ -3,7 +3,7 @@
 --
 -- ARGV  1 worker   2 token of this request   3 seconds to keep records and results
 --       4 seconds to keep dead letters   5 seconds to remember ids after either
---       6 message of a callback   7 its retries   8 seconds until it is too old
+--       6 message of what tells of an end   7 its retries   8 seconds until it is too old
 --       9... ten for each invocation:
 --         1 tag   2 id   3 terminal status   4 Celery's result   5 reason of the dead letter, or ''
 --         6, 7 a field, `result` or `error`, and its value
@@ -120,7 +120,7 @@ local function finish(tag, id, status_now, celery_result, reason, field, value, 
     redis.call('SREM', cancelling_of(worker), id)
   end
   if found[13] then
-    call_back(found[13], id, now, ARGV[6], ARGV[7], ARGV[8])
+    tell_of_end(id, now, found[13], nil, ARGV[6], ARGV[7], ARGV[8])
   end
   redis.call('SET', result_key, celery_result, 'PX', keep_ms)
   redis.call('PUBLISH', result_key, celery_result)

@@ -12,7 +12,7 @@ from runtime.invocation import Status
 from runtime.outcome import FunctionError
 from runtime.policy import DeadLetterReason
 from runtime.settings import Retention
-from runtime.store import callbacks, keys
+from runtime.store import keys, telling
 from runtime.store.accepting import Accepted, Accepting, accept
 from runtime.store.claims import Claim
 from runtime.store.step import Step, microseconds, script
@@ -189,7 +189,7 @@ def finish_all(finishes: Sequence[Finish], *, retention: Retention) -> Step[list
             retention.record_seconds,
             retention.dead_letter_seconds,
             retention.id_seconds,
-            *callbacks.arguments(),
+            *telling.arguments(),
             *each,
         ),
         parse=lambda reply: [_ended(reply[at : at + 6]) for at in range(0, len(reply), 6)],
@@ -258,7 +258,7 @@ def cancel(
             retention.id_seconds,
             remember_unknown_seconds,
             int(stop_running),
-            *callbacks.arguments(),
+            *telling.arguments(),
         ),
         parse=lambda reply: Cancelling(reply.decode()),
     )

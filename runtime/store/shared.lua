@@ -252,19 +252,28 @@ local function note_seen(now, seconds, ...)
   redis.call('PEXPIRE', key, kept_ms(day * 86400 - now / 1000000))
 end
 
--- Queue the invocation that tells a URL what became of another one. Its ends are numbered: there are
--- several if it is redriven. `message` is the queue's, with CALLBACK-ID in place of the id.
-local function call_back(url, id, now, message, retries, max_age)
+-- Queue the invocations that tell of the end of another one: `eyas.callback` a URL, and
+-- `eyas.destination` a destination, each if it is given. Ends are numbered: there are several if it is
+-- redriven. `message` is the queue's, with TELL-KIND and TELL-ID in place of what differs.
+local function tell_of_end(id, now, callback, destination, message, retries, max_age)
   local number = redis.call('HINCRBY', record_of(id), 'ends', 1)
-  local name, callback = 'eyas.callback', id .. '.callback.' .. number
-  redis.call('HSET', record_of(callback), 'function', name, 'status', 'queued', 'attempt', 0,
-    'accepted_at', whole(now), 'trigger', 'callback',
-    'payload', cjson.encode({invocation_id = id, url = url}),
-    'retries', retries, 'max_attempts', retries + 1, 'expires_at', whole(now + max_age * 1000000))
-  redis.call('ZADD', 'eyas:open', whole(now), callback)
-  count(name, nil, 'queued')
-  list(now, max_age, {callback .. ' ' .. name})
-  redis.call('LPUSH', 'celery', (string.gsub(message, 'CALLBACK%-ID', callback)))
+  local function tell(kind, payload)
+    local name, told = 'eyas.' .. kind, id .. '.' .. kind .. '.' .. number
+    redis.call('HSET', record_of(told), 'function', name, 'status', 'queued', 'attempt', 0,
+      'accepted_at', whole(now), 'trigger', kind, 'payload', cjson.encode(payload),
+      'retries', retries, 'max_attempts', retries + 1,
+      'expires_at', whole(now + max_age * 1000000))
+    redis.call('ZADD', 'eyas:open', whole(now), told)
+    count(name, nil, 'queued')
+    list(now, max_age, {told .. ' ' .. name})
+    redis.call('LPUSH', 'celery', (string.gsub(message, 'TELL%-(%u+)', {KIND = kind, ID = told})))
+  end
+  if callback then
+    tell('callback', {invocation_id = id, url = callback})
+  end
+  if destination then
+    tell('destination', {invocation_id = id, destination = destination})
+  end
 end
 
 -- Keep a finished invocation as a dead letter, with the message to run it again.

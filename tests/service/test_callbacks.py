@@ -228,7 +228,7 @@ def test_an_answer_that_never_ends_is_cut_off_and_stops_nobody_else(stack: Stack
             lambda: stack.request(f"/invocations/{callback}").body["status"] == "retrying", "an end"
         )
         error = stack.request(f"/invocations/{callback}").body["error"]
-    assert error["type"] == "CallbackFailedError"
+    assert error["type"] == "WebhookFailedError"
 
 
 def test_who_does_not_answer_keeps_nothing_else_from_running(stack: Stack) -> None:

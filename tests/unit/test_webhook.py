@@ -9,7 +9,7 @@ import pytest
 from runtime import webhook
 from runtime.settings import Settings
 from runtime.webhook import InvalidTargetError, Target
-from runtime.worker.callbacks import CallbackFailedError, addresses_of
+from runtime.worker.webhooks import WebhookFailedError, addresses_of
 
 SECRET = "whsec_" + base64.b64encode(bytes(range(24))).decode()
 
@@ -100,7 +100,7 @@ def test_a_name_that_can_have_no_address_is_no_target() -> None:
 
 
 def test_a_name_that_is_not_found_may_be_later() -> None:
-    with pytest.raises(CallbackFailedError):
+    with pytest.raises(WebhookFailedError):
         addresses_of(Target.of("http://a.invalid/"), Settings.from_environment({}))
 
 
