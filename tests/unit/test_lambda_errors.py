@@ -5,9 +5,9 @@ import json
 import pytest
 
 from runtime.invocation import Record, Status
+from runtime.lambda_errors import body_of, import_error_body
 from runtime.outcome import FunctionError
 from runtime.registry import FailedModule
-from runtime.web.aws.function_errors import body_of, import_error_body
 
 
 def body(error_type: str, message: str, *stack_trace: str) -> str:

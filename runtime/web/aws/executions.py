@@ -12,9 +12,9 @@ from typing import Any, Self
 
 from runtime.invocation import Record, Status
 from runtime.lambda_context import DEFAULT_ACCOUNT, DEFAULT_REGION, LATEST, Calling
+from runtime.lambda_errors import TIMED_OUT, error_object
 from runtime.web.aws import names
 from runtime.web.aws.errors import LambdaError, failed_validation
-from runtime.web.aws.function_errors import TIMED_OUT, error_object
 from runtime.web.aws.names import Caller, Target
 from runtime.web.exchange import Request
 

@@ -14,12 +14,12 @@ from runtime.errors import IdempotencyConflictError, PayloadTooLargeError
 from runtime.function import Function
 from runtime.invocation import Record, Status
 from runtime.lambda_context import LATEST
+from runtime.lambda_errors import body_of, import_error_body
 from runtime.registry import Registry
 from runtime.settings import Settings
 from runtime.web.aws import calls, executions, names
 from runtime.web.aws.calls import CallTerms
 from runtime.web.aws.errors import LambdaError, failed_validation, not_implemented
-from runtime.web.aws.function_errors import body_of, import_error_body
 from runtime.web.aws.names import Target
 from runtime.web.aws.tail import read_tail
 from runtime.web.exchange import Request, note, read_body

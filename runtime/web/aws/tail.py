@@ -18,9 +18,9 @@ import msgspec
 
 from runtime.invocation import TERMINAL, Record, Status
 from runtime.lambda_context import LATEST, MEMORY_MB
+from runtime.lambda_errors import sandbox_error, type_of
 from runtime.logs.reader import LogFilter, follow
 from runtime.logs.record import LogRecord
-from runtime.web.aws.function_errors import sandbox_error, type_of
 
 _MOST_BYTES = 4096
 _WAIT_SECONDS = 2.0
