@@ -79,8 +79,9 @@ class Invocation(msgspec.Struct, frozen=True, kw_only=True):
     of the Lambda API need not fit. `retries` and `max_age_seconds` are the function's, as they were
     then. `trace_parent` is a W3C `traceparent` header value, carried unchanged. `callback` is a URL
     that is told of the end. `calling` is what a caller of the Lambda API has said besides the
-    payload, as JSON text. `policy` is its own retry policy, as
-    `RetryPolicy.encode` writes it, in place of the function's.
+    payload, as JSON text. `policy` is its own retry policy, as `RetryPolicy.encode` writes it, in
+    place of the function's. `on_success` and `on_failure` are destinations that are told of such an
+    end. `depth` says how many invocations were before it, each of which told the next of its end.
     """
 
     id: str
@@ -97,6 +98,9 @@ class Invocation(msgspec.Struct, frozen=True, kw_only=True):
     callback: str | None = None
     calling: bytes | None = None
     policy: bytes | None = None
+    on_success: str | None = None
+    on_failure: str | None = None
+    depth: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,7 +122,7 @@ class Record:
     """What the broker knows of an invocation.
 
     `payload`, `result`, `error` and `calling` are JSON text; times are microseconds since the Unix
-    epoch by the broker's clock.
+    epoch by the broker's clock. `calling` and `depth` are as in an `Invocation`.
     """
 
     id: str
@@ -140,6 +144,7 @@ class Record:
     delay_us: int | None = None
     history: tuple[Happening, ...] = ()
     calling: bytes | None = None
+    depth: int = 0
 
     @property
     def is_terminal(self) -> bool:

@@ -23,6 +23,11 @@ def function_arn(name: str, *, region: str = DEFAULT_REGION, account: str = DEFA
     return f"arn:aws:lambda:{region}:{account}:function:{name}"
 
 
+def name_in(arn: str) -> str:
+    """Return the name of the function that a whole ARN is of, with a qualifier or without."""
+    return arn.split(":")[6]
+
+
 class Client(msgspec.Struct, frozen=True, kw_only=True):
     """The `client` of a client context: the mobile application that called."""
 

@@ -405,7 +405,7 @@ FIELDS = (
         parse=_words,
         default="",
         expected="host names or addresses separated by commas, or *",
-        meaning="where callbacks may go although it is not on the public internet",
+        meaning="where callbacks and destinations may go although it is not on the public internet",
     ),
     Field(
         name="allowed_hosts",

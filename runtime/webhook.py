@@ -99,6 +99,11 @@ class Target:
         return not {ANY_HOST, self.host, self._written_host}.isdisjoint(allowed_hosts)
 
 
+def is_url(text: str) -> bool:
+    """Tell whether a text begins as the URL of a webhook does."""
+    return text.startswith(tuple(f"{scheme}://" for scheme in _PORTS))
+
+
 def forbidden(host: str) -> InvalidTargetError:
     """Return the error of a host whose address is not one of the public internet."""
     return InvalidTargetError(

@@ -128,6 +128,12 @@ def _more_fields(invocation: Invocation) -> list[str | bytes]:
         fields += ("calling", invocation.calling)
     if invocation.policy:
         fields += ("policy", invocation.policy)
+    if invocation.on_success:
+        fields += ("on_success", invocation.on_success.encode())
+    if invocation.on_failure:
+        fields += ("on_failure", invocation.on_failure.encode())
+    if invocation.depth:
+        fields += ("depth", str(invocation.depth))
     return fields
 
 

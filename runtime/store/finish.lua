@@ -44,7 +44,7 @@ local function finish(tag, id, status_now, celery_result, reason, field, value, 
   local record, result_key = record_of(id), 'celery-task-meta-' .. id
   local found = redis.call('HMGET', record, 'status', 'attempt', 'accepted_at', 'started_at',
     'request_id', 'function', 'finished_by', 'finished_at', 'due_at', 'error', 'message',
-    'cancel_requested', 'callback')
+    'cancel_requested', 'callback', DESTINATION[status_now])
   local status, name = found[1], found[6]
   local attempt, accepted_at = tonumber(found[2] or 0), tonumber(found[3] or 0)
   if found[7] == ARGV[2] then
@@ -119,8 +119,8 @@ local function finish(tag, id, status_now, celery_result, reason, field, value, 
   if found[12] then
     redis.call('SREM', cancelling_of(worker), id)
   end
-  if found[13] then
-    tell_of_end(id, now, found[13], nil, ARGV[6], ARGV[7], ARGV[8])
+  if found[13] or found[14] then
+    tell_of_end(id, now, found[13], found[14], ARGV[6], ARGV[7], ARGV[8])
   end
   redis.call('SET', result_key, celery_result, 'PX', keep_ms)
   redis.call('PUBLISH', result_key, celery_result)

@@ -40,6 +40,8 @@ r"""Every key that a stack uses in the broker.
 |                                   |        | call of an AWS SDK, `sdk/` is before the function, |
 |                                   |        | and `durable/` of an execution that has a name     |
 | `eyas:revoked:{id}`               | string | cancelled by a Celery program before it was claimed|
+| `eyas:event_invoke_configs`       | hash   | function -> JSON of what was said of its           |
+|                                   |        | asynchronous calls through the Lambda API          |
 | `eyas:clock`                      | string | microseconds that the clock of invocations is ahead|
 |                                   |        | of the broker's, at which time of that, and how    |
 |                                   |        | many times as fast it goes; only of an emulator    |
@@ -56,7 +58,8 @@ and what is no status if the record is gone.
 Fields of a record: `function`, `status`, `trigger`, `payload` (JSON), `attempt`, `max_attempts`,
 `retries`, `accepted_at`, `started_at`, `finished_at`, `due_at` (while delayed), `expires_at`,
 `result` (JSON), `error` (JSON), `progress` (JSON), `request_id`, `replay_of`, `dead_letter` (why),
-`callback` (URL to tell of the end), `ends` (how many it was told of),
+`callback` (URL to tell of the end), `on_success`, `on_failure` (destinations to tell of such an
+end), `ends` (how many were told of), `depth` (how many before it told the next one of their end),
 `calling` (JSON: what a caller of the Lambda API has said besides the payload), `policy` (its own),
 `history` (what happened to it on its way: JSON objects, one on each line), `delay` (microseconds
 that were asked for), `failures` (function errors so far), `crashes` (processes that died),
@@ -80,6 +83,7 @@ list, or the record of a delayed invocation. Every step that moves it is one scr
 
 DEAD_LETTERS = "eyas:dead"
 SCHEDULES = "eyas:schedules"
+EVENT_INVOKE_CONFIGS = "eyas:event_invoke_configs"
 
 OF_INVOCATIONS = (
     b"eyas:invocation:",

@@ -1,4 +1,5 @@
--- Forget all work: what waits, what is delayed, and what workers hold, which they hear of as cancelled.
+-- Forget all work: what waits, what is delayed, and what workers hold, which they hear of as cancelled;
+-- and what was said of functions.
 --
 -- The rest of what was known of invocations is still there; only nothing refers to it any more.
 --
@@ -25,7 +26,7 @@ for _, hour in ipairs(redis.call('ZRANGE', 'eyas:hours', 0, -1)) do
   redis.call('UNLINK', 'eyas:accepted:' .. hour)
 end
 redis.call('UNLINK', 'eyas:open', 'eyas:hours', 'eyas:functions', 'eyas:parked', 'eyas:delayed', 'eyas:dead',
-  'eyas:schedules', METRICS, 'celery', 'celery\6\0223', 'celery\6\0226', 'celery\6\0229')
+  'eyas:schedules', 'eyas:event_invoke_configs', METRICS, 'celery', 'celery\6\0223', 'celery\6\0226', 'celery\6\0229')
 if scale == '1' then
   redis.call('DEL', 'eyas:clock')
 else

@@ -252,6 +252,10 @@ local function note_seen(now, seconds, ...)
   redis.call('PEXPIRE', key, kept_ms(day * 86400 - now / 1000000))
 end
 
+-- Which field of a record has the destination that is told of an end; when it was cancelled, none is.
+local DESTINATION = {succeeded = 'on_success', failed = 'on_failure', expired = 'on_failure',
+  cancelled = ''}
+
 -- Queue the invocations that tell of the end of another one: `eyas.callback` a URL, and
 -- `eyas.destination` a destination, each if it is given. Ends are numbered: there are several if it is
 -- redriven. `message` is the queue's, with TELL-KIND and TELL-ID in place of what differs.

@@ -296,4 +296,6 @@ def invocation_of(function: Function[..., Any], payload: bytes, terms: Terms) ->
         callback=terms.callback,
         calling=terms.calling,
         policy=terms.policy.encode() if terms.policy else None,
+        on_success=terms.on_success,
+        on_failure=terms.on_failure,
     )

@@ -39,7 +39,8 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
     header that a CloudEvent in binary mode has. `digest` is of what must be the same if the key is
     used again; None for that of the payload. With `takes_unfit`, a payload that does not fit the
     function is accepted too, and its attempt will fail. `calling` is what a caller of the Lambda
-    API says besides. With a `policy`, the function's does not apply.
+    API says besides. With a `policy`, the function's does not apply. `on_success` and `on_failure`
+    are destinations.
     """
 
     request_id: str
@@ -54,6 +55,8 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
     takes_unfit: bool = False
     calling: bytes | None = None
     policy: RetryPolicy | None = None
+    on_success: str | None = None
+    on_failure: str | None = None
 
     def idempotency(self, payload: bytes, *, ttl_seconds: int) -> IdempotencyKey | None:
         """Return the key with the digest of what must be the same if it is used again."""

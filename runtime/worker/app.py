@@ -20,6 +20,7 @@ from runtime.worker.backend import RecordBackend
 from runtime.worker.callbacks import callback_function
 from runtime.worker.consumer import Consumer
 from runtime.worker.debts import Debts
+from runtime.worker.destinations import destination_function
 from runtime.worker.dispatcher import Dispatcher
 from runtime.worker.executor.work import Work
 from runtime.worker.executor_step import Executors
@@ -67,7 +68,10 @@ def create_celery(*, reloader: Reloader, settings: Settings, store: Store, name:
     app.eyas_reloader = reloader
     callback = callback_function(settings, store)
     app.eyas_user_functions = LiveFunctions(reloader)
-    app.eyas_functions = LiveFunctions(reloader, always={callback.name: callback})
+    destination = destination_function(settings, store, app.eyas_user_functions)
+    app.eyas_functions = LiveFunctions(
+        reloader, always={callback.name: callback, destination.name: destination}
+    )
     app.eyas_attempts = Attempts(store=store, settings=settings)
     app.eyas_dispatcher = _dispatcher(app)
     app.eyas_admission = Admission(

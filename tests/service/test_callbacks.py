@@ -4,13 +4,11 @@ import base64
 import contextlib
 import hashlib
 import hmac
-import http.server
 import json
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import pytest
@@ -18,52 +16,21 @@ import pytest
 from runtime.testing import Stack
 from tests.asking import accept, record
 from tests.conftest import SAMPLE_FUNCTIONS
+from tests.receiver import Receiver, receiving
 
 SECRET = "a secret of some length"  # noqa: S105
 
 
-@dataclass
-class Receiver:
-    """An HTTP server that keeps what it is sent; `statuses` are its next answers."""
-
-    received: list[tuple[dict[str, str], Any]] = field(default_factory=list)
-    statuses: list[int] = field(default_factory=list)
-    url: str = ""
-
-    def events(self) -> list[Any]:
-        return [body for _, body in self.received]
+def _check_signature(headers: Mapping[str, str], raw: bytes) -> None:
+    signed = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.".encode() + raw
+    expected = base64.b64encode(hmac.digest(SECRET.encode(), signed, hashlib.sha256))
+    assert headers["webhook-signature"] == f"v1,{expected.decode()}"
 
 
 @pytest.fixture
 def receiver() -> Iterator[Receiver]:
-    receiver = Receiver()
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            raw = self.rfile.read(int(self.headers["content-length"]))
-            headers = {name.lower(): value for name, value in self.headers.items()}
-            signed = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.".encode() + raw
-            expected = base64.b64encode(hmac.digest(SECRET.encode(), signed, hashlib.sha256))
-            assert headers["webhook-signature"] == f"v1,{expected.decode()}"
-            status = receiver.statuses.pop(0) if receiver.statuses else 204
-            receiver.received.append((headers, json.loads(raw)))
-            self.send_response(status)
-            if status == 429:
-                self.send_header("Retry-After", "1000")
-            if status == 302:
-                self.send_header("Location", receiver.url + "elsewhere")
-            self.end_headers()
-
-        def log_message(self, *_: Any) -> None: ...
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    receiver.url = f"http://127.0.0.1:{server.server_port}/hook?a=b"
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield receiver
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with receiving(_check_signature) as receiver:
+        yield receiver
 
 
 @contextlib.contextmanager

@@ -10,6 +10,7 @@ from runtime.web.aws import errors, operations
 from runtime.web.aws.discovery import Discovery
 from runtime.web.aws.durable import Durable
 from runtime.web.aws.errors import LambdaError
+from runtime.web.aws.event_invoke_configs import EventInvokeConfigs
 from runtime.web.aws.invoke import Invoke
 from runtime.web.exchange import Request
 from runtime.web.invoking import Invoker
@@ -33,6 +34,9 @@ class LambdaApi:
         invoking = Invoke(registry=registry, invoker=invoker)
         discovery = Discovery(registry=registry)
         durable = Durable(registry=registry, invoker=invoker)
+        configs = EventInvokeConfigs(
+            registry=registry, store=invoker.store, settings=invoker.settings
+        )
         self.answering: Mapping[str, _Answering] = {
             "Invoke": invoking.invoke,
             "InvokeAsync": invoking.invoke_async,
@@ -44,6 +48,11 @@ class LambdaApi:
             "GetDurableExecution": durable.get_execution,
             "GetDurableExecutionHistory": durable.get_history,
             "StopDurableExecution": durable.stop,
+            "PutFunctionEventInvokeConfig": configs.put,
+            "UpdateFunctionEventInvokeConfig": configs.update,
+            "GetFunctionEventInvokeConfig": configs.get,
+            "DeleteFunctionEventInvokeConfig": configs.delete,
+            "ListFunctionEventInvokeConfigs": configs.list_all,
         }
 
     def register(self, app: falcon.asgi.App[Request, falcon.asgi.Response]) -> None:

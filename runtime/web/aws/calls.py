@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from runtime.event_invoke import EventInvokeConfig
 from runtime.function import Function
 from runtime.invocation import IdempotencyKey
 from runtime.lambda_context import Calling, function_arn
@@ -26,9 +27,6 @@ _CALL_SECONDS = 2 * 3600
 _CALL_ID = re.compile(r"[!-~]{1,128}")
 _CALL_SCOPE = "sdk/"
 _NAME_SCOPE = "durable/"
-# What becomes of asynchronous calls unless somebody has said otherwise:
-# https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html
-_EVENT_POLICY = RetryPolicy(retries=2, pauses_seconds=(60.0, 120.0), max_age_seconds=6 * 3600.0)
 _ONE_ATTEMPT = RetryPolicy(retries=0)
 
 
@@ -65,20 +63,46 @@ class CallTerms(Terms, frozen=True, kw_only=True):
         )
 
 
-def terms_of(req: Request, kind: str, target: Target, function: Function[..., Any]) -> CallTerms:
-    """Read the headers that are about a call of one type; raises `LambdaError`."""
+def waited_terms_of(req: Request, target: Target, function: Function[..., Any]) -> CallTerms:
+    """Read the headers that are about a `RequestResponse`; raises `LambdaError`."""
+    return _terms_of(
+        req,
+        "RequestResponse",
+        target,
+        policy=_ONE_ATTEMPT if function.retry_policy.retries else None,
+        client_context=_client_context(req.header(b"x-amz-client-context")),
+    )
+
+
+def event_terms_of(req: Request, target: Target, config: EventInvokeConfig) -> CallTerms:
+    """Read the headers that are about an `Event`; `config` is what its function's is now."""
+    terms = _terms_of(req, "Event", target, policy=config.policy)
+    return msgspec.structs.replace(
+        terms, on_success=config.on_success, on_failure=config.on_failure
+    )
+
+
+def _terms_of(
+    req: Request,
+    kind: str,
+    target: Target,
+    *,
+    policy: RetryPolicy | None,
+    client_context: dict[str, Any] | None = None,
+) -> CallTerms:
     name = executions.name_in(req)
-    calling = Calling(invoked_function_arn=_arn_to_keep(target), execution_name=name)
-    if kind == "RequestResponse":
-        said = _client_context(req.header(b"x-amz-client-context"))
-        calling = msgspec.structs.replace(calling, client_context=said)
+    calling = Calling(
+        invoked_function_arn=_arn_to_keep(target),
+        client_context=client_context,
+        execution_name=name,
+    )
     return CallTerms(
         request_id=req.request_id,
         trace_parent=req.header(b"traceparent"),
         idempotency_key=f"{target.region}/{target.account}/{name}" if name else _call_id(req),
         takes_unfit=True,
         calling=calling.encode() if calling != Calling() else None,
-        policy=_policy_of(kind, function),
+        policy=policy,
         kind=kind,
         execution_name=name,
     )
@@ -87,13 +111,6 @@ def terms_of(req: Request, kind: str, target: Target, function: Function[..., An
 def _call_id(req: Request) -> str | None:
     call_id = req.header(b"amz-sdk-invocation-id")
     return call_id if call_id and _CALL_ID.fullmatch(call_id) else None
-
-
-def _policy_of(kind: str, function: Function[..., Any]) -> RetryPolicy | None:
-    """Return AWS's policy, where that is not what the function says anyway."""
-    if kind == "Event":
-        return _EVENT_POLICY
-    return _ONE_ATTEMPT if function.retry_policy.retries else None
 
 
 def _client_context(header: str | None) -> dict[str, Any] | None:

@@ -109,8 +109,8 @@ class Discovery:
         self, req: Request, parameters: Mapping[str, str]
     ) -> tuple[Function[..., Any] | FailedModule, Target]:
         target = names.target_in(req, parameters)
-        found = self.registry.get(target.name) or names.failed_module_of(target, self.registry)
-        if found is None or target.qualifier not in {None, LATEST}:
+        found = names.find(target, self.registry)
+        if found is None:
             raise names.not_found(target)
         return found, target
 

@@ -46,6 +46,7 @@ _KINDS = {
     "RequestEntityTooLargeException": _Kind(413),
     "ResourceConflictException": _Kind(409),
     "ResourceNotFoundException": _Kind(404, "Message"),
+    "SerializationException": _Kind(400, "Message"),
     "ServiceException": _Kind(500, "Message", "Service"),
     "TooManyRequestsException": _Kind(429),
     "UnknownOperationException": _Kind(404, "Message", None),

@@ -11,12 +11,14 @@ import falcon.asgi
 import structlog
 
 from runtime.errors import IdempotencyConflictError, PayloadTooLargeError
+from runtime.event_invoke import EventInvokeConfig
 from runtime.function import Function
 from runtime.invocation import Record, Status
 from runtime.lambda_context import LATEST
 from runtime.lambda_errors import body_of, import_error_body
 from runtime.registry import Registry
 from runtime.settings import Settings
+from runtime.store import function_configs
 from runtime.web.aws import calls, executions, names
 from runtime.web.aws.calls import CallTerms
 from runtime.web.aws.errors import LambdaError, failed_validation, not_implemented
@@ -102,7 +104,8 @@ class Invoke:
         limit_bytes: int,
     ) -> None:
         payload = await _read(req, "Event", limit_bytes=limit_bytes)
-        terms = calls.terms_of(req, "Event", target, function)
+        config = await self.invoker.store.run(function_configs.read_event_invoke(function.name))
+        terms = calls.event_terms_of(req, target, config or EventInvokeConfig())
         await self._accept(req, resp, target, function, payload=payload, terms=terms)
         resp.status = 202
 
@@ -116,7 +119,7 @@ class Invoke:
         wants_log: bool,
     ) -> None:
         since = datetime.now(UTC) - _LOG_SLACK
-        terms = calls.terms_of(req, "RequestResponse", target, function)
+        terms = calls.waited_terms_of(req, target, function)
         limit_bytes = self._settings.max_waited_payload_bytes
         payload = await _read(req, "RequestResponse", limit_bytes=limit_bytes)
         seconds = self._settings.lambda_wait_seconds

@@ -6,9 +6,10 @@ whatever the caller signs with: signatures are not checked.
 
 import re
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from runtime.lambda_context import DEFAULT_ACCOUNT, DEFAULT_REGION, function_arn
+from runtime.function import Function
+from runtime.lambda_context import DEFAULT_ACCOUNT, DEFAULT_REGION, LATEST, function_arn
 from runtime.registry import FailedModule, Registry
 from runtime.web.aws.errors import LambdaError, failed_validation
 from runtime.web.exchange import Request
@@ -49,6 +50,11 @@ class Target(NamedTuple):
     def arn(self) -> str:
         """The ARN, with the qualifier that was given."""
         return f"{self.plain_arn}:{self.qualifier}" if self.qualifier else self.plain_arn
+
+    @property
+    def latest_arn(self) -> str:
+        """The ARN of the one version that there is."""
+        return f"{self.plain_arn}:{LATEST}"
 
     @property
     def plain_arn(self) -> str:
@@ -108,9 +114,29 @@ def target_of(given: str, qualifier: str | None, caller: Caller) -> Target:
     )
 
 
+def target_of_arn(text: str) -> Target | None:
+    """Return the function that a whole ARN stands for; None if it is none of a function."""
+    found = _NAME.fullmatch(text)
+    if found is None or not (found[1] and found[_REGION_GROUP] and found[_ACCOUNT_GROUP]):
+        return None
+    return Target(
+        name=found[_NAME_GROUP],
+        qualifier=found[_QUALIFIER_GROUP],
+        account=found[_ACCOUNT_GROUP].rstrip(":"),
+        region=found[_REGION_GROUP].rstrip(":"),
+    )
+
+
 def not_found(target: Target) -> LambdaError:
     """Say that there is no such function, or no such version of it."""
     return LambdaError("ResourceNotFoundException", f"Function not found: {target.arn}")
+
+
+def find(target: Target, registry: Registry) -> Function[..., Any] | FailedModule | None:
+    """Return the function, in the one version that there is, or the module that stands for it."""
+    if target.qualifier not in {None, LATEST}:
+        return None
+    return registry.get(target.name) or failed_module_of(target, registry)
 
 
 def failed_module_of(target: Target, registry: Registry) -> FailedModule | None:

@@ -116,8 +116,8 @@ def test_what_is_not_supported_says_so(client: Any) -> None:
         "PutFunctionConcurrency": lambda: client.put_function_concurrency(
             FunctionName="echo", ReservedConcurrentExecutions=1
         ),
-        "PutFunctionEventInvokeConfig": lambda: client.put_function_event_invoke_config(
-            FunctionName="echo", MaximumRetryAttempts=1
+        "PutFunctionRecursionConfig": lambda: client.put_function_recursion_config(
+            FunctionName="echo", RecursiveLoop="Allow"
         ),
         "GetLayerVersionByArn": lambda: client.get_layer_version_by_arn(
             Arn="arn:aws:lambda:eu-west-1:000000000000:layer:some:1"
