@@ -26,8 +26,9 @@ class FunctionError:
     `type` is the exception's class name, or one of `Timeout` (stopped at its time limit),
     `WorkerLost` (its process died), `Poison` (its process died too often), `InvalidPayload`,
     `InvalidResult` (JSON cannot hold it), `UnknownFunction`, `Cancelled`, `Expired` (too old to
-    run) and `Malformed` (a message that is no invocation). `stack_trace` holds one string per
-    frame of the user's code, outermost first, as `traceback.format_list` makes them.
+    run), `ZeroReservedConcurrency` (none may run) and `Malformed` (a message that is no
+    invocation). `stack_trace` holds one string per frame of the user's code, outermost first, as
+    `traceback.format_list` makes them.
     """
 
     type: str
@@ -77,6 +78,9 @@ class FunctionError:
 CANCELLED_WAITING = FunctionError(type="Cancelled", message="cancelled while it waited")
 CANCELLED_RUNNING = FunctionError(type="Cancelled", message="cancelled while it ran")
 CANCELLED_BY_CELERY = FunctionError(type="Cancelled", message="revoked by a Celery program")
+BARRED = FunctionError(
+    type="ZeroReservedConcurrency", message="the reserved concurrency of its function is 0"
+)
 PAST_EXPIRES = FunctionError(
     type="Expired", message="past the time that its producer set (expires)"
 )

@@ -21,6 +21,7 @@ class DeadLetterReason(enum.StrEnum):
     EXPIRED = "Expired"
     POISON = "Poison"
     MALFORMED = "Malformed"
+    ZERO_RESERVED_CONCURRENCY = "ZeroReservedConcurrency"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,11 +18,13 @@ end
 local now = now_us()
 local largest_bytes = tonumber(ARGV[5])
 local limited = {}
+local some_are_reserved = redis.call('EXISTS', 'eyas:reserved_concurrency') == 1
 
 -- Whether so many attempts of a function may run at a time only that a slot must be found first.
 local function is_limited(name)
   if limited[name] == nil then
     limited[name] = redis.call('HEXISTS', 'eyas:concurrency', name) == 1
+      or some_are_reserved and redis.call('HEXISTS', 'eyas:reserved_concurrency', name) == 1
   end
   return limited[name]
 end

@@ -1,7 +1,7 @@
 """Steps on what was said of functions through the Lambda API, for all calls that come after it."""
 
 from runtime.event_invoke import EventInvokeConfig
-from runtime.store.keys import EVENT_INVOKE_CONFIGS
+from runtime.store.keys import EVENT_INVOKE_CONFIGS, RESERVED_CONCURRENCY
 from runtime.store.step import Step, script
 
 
@@ -33,3 +33,36 @@ def replace_event_invoke(
 def delete_event_invoke(function: str) -> Step[bool]:
     """Forget what was said; False if nothing was."""
     return Step(arguments=("HDEL", EVENT_INVOKE_CONFIGS, function), parse=bool)
+
+
+def read_reserved(function: str) -> Step[int | None]:
+    """Read how many attempts are reserved for a function; None if any number may run."""
+    return Step(
+        arguments=("HGET", RESERVED_CONCURRENCY, function),
+        parse=lambda reply: int(reply) if reply is not None else None,
+    )
+
+
+def reserve(function: str, attempts: int | None) -> Step[None]:
+    """Let no more attempts of a function run at a time, or with None any number again.
+
+    What waits and may run now is queued. What a worker had claimed before is not concerned.
+    """
+    return Step(
+        script=script("reserve"),
+        arguments=(function, "" if attempts is None else attempts),
+        parse=lambda _: None,
+    )
+
+
+def is_throttled(function: str, *, unless_used: str | None) -> Step[bool]:
+    """Tell whether all attempts run that are reserved for a function.
+
+    `unless_used` is the key of the caller's idempotency key: if that was used, it is False.
+    """
+    return Step(
+        script=script("throttled"),
+        keys=(unless_used,) if unless_used is not None else (),
+        arguments=(function,),
+        parse=bool,
+    )

@@ -42,6 +42,8 @@ r"""Every key that a stack uses in the broker.
 | `eyas:revoked:{id}`               | string | cancelled by a Celery program before it was claimed|
 | `eyas:event_invoke_configs`       | hash   | function -> JSON of what was said of its           |
 |                                   |        | asynchronous calls through the Lambda API          |
+| `eyas:reserved_concurrency`       | hash   | function -> how many attempts are reserved for it, |
+|                                   |        | so that no more run at a time; in the same way     |
 | `eyas:clock`                      | string | microseconds that the clock of invocations is ahead|
 |                                   |        | of the broker's, at which time of that, and how    |
 |                                   |        | many times as fast it goes; only of an emulator    |
@@ -84,6 +86,7 @@ list, or the record of a delayed invocation. Every step that moves it is one scr
 DEAD_LETTERS = "eyas:dead"
 SCHEDULES = "eyas:schedules"
 EVENT_INVOKE_CONFIGS = "eyas:event_invoke_configs"
+RESERVED_CONCURRENCY = "eyas:reserved_concurrency"
 
 OF_INVOCATIONS = (
     b"eyas:invocation:",

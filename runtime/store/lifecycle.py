@@ -47,6 +47,7 @@ class Verdict(enum.StrEnum):
     CANCELLED = "cancelled"
     EXPIRED = "expired"
     POISON = "poison"
+    BARRED = "barred"
 
 
 class Cancelling(enum.StrEnum):

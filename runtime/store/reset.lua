@@ -26,7 +26,8 @@ for _, hour in ipairs(redis.call('ZRANGE', 'eyas:hours', 0, -1)) do
   redis.call('UNLINK', 'eyas:accepted:' .. hour)
 end
 redis.call('UNLINK', 'eyas:open', 'eyas:hours', 'eyas:functions', 'eyas:parked', 'eyas:delayed', 'eyas:dead',
-  'eyas:schedules', 'eyas:event_invoke_configs', METRICS, 'celery', 'celery\6\0223', 'celery\6\0226', 'celery\6\0229')
+  'eyas:schedules', 'eyas:event_invoke_configs', 'eyas:reserved_concurrency', METRICS,
+  'celery', 'celery\6\0223', 'celery\6\0226', 'celery\6\0229')
 if scale == '1' then
   redis.call('DEL', 'eyas:clock')
 else

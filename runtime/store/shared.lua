@@ -147,14 +147,27 @@ local function parts_of(tag)
   return tonumber(sequence), tonumber(deliveries), queue
 end
 
--- Queue the next message that waits for a slot of a function.
-local function wake(name)
-  local parcel = redis.call('RPOP', parked_of(name))
-  if parcel then
-    local queue, message = string.match(parcel, '^([^\n]*)\n(.*)$')
-    redis.call('RPUSH', queue, message)
-  else
+-- How many attempts of a function may run at a time, by its own limit (nothing or '0' for none) and by
+-- what is reserved for it; nil for any number.
+local function limit_of(name, own)
+  local limit = tonumber(own or 0)
+  local reserved = tonumber(redis.call('HGET', 'eyas:reserved_concurrency', name) or '')
+  if limit == 0 then
+    return reserved
+  end
+  return math.min(limit, reserved or limit)
+end
+
+-- Queue the next message that waits for a slot of a function, or the next few, in their order.
+local function wake(name, most)
+  local parcels = redis.call('RPOP', parked_of(name), most or 1)
+  if not parcels then
     redis.call('SREM', 'eyas:parked', name)
+    return
+  end
+  for i = #parcels, 1, -1 do
+    local queue, message = string.match(parcels[i], '^([^\n]*)\n(.*)$')
+    redis.call('RPUSH', queue, message)
   end
 end
 

@@ -11,6 +11,7 @@
 --   stale      the claim is not held any more
 --   parked     all slots of the function are taken: the message waits for one
 --   cancelled, expired, poison   it must not run, and must be finished so
+--   barred     nor must it, as no attempt at all is reserved for its function
 
 local claim = ARGV[1] .. ' ' .. ARGV[2]
 local message = redis.call('HGET', in_flight_of(ARGV[1]), ARGV[2])
@@ -21,13 +22,14 @@ local found = redis.call('HMGET', KEYS[1], 'status', 'attempt', 'payload', 'acce
   'cancel_requested', 'expires_at', 'crashes', 'function', 'failures', 'parked',
   'policy')
 local status, name = found[1], found[9]
+local limit = name and limit_of(name, ARGV[4])
 local function answer(verdict, started_at)
   return {verdict, tonumber(found[2] or 0), found[3] or '', tonumber(found[4] or 0),
     started_at or 0, tonumber(found[10] or 0), found[12] or ''}
 end
 -- It takes no slot: if it was woken for one, or one is free, let the next come.
 local function pass_on()
-  if found[11] or tonumber(ARGV[4]) > redis.call('SCARD', slots_of(name)) then
+  if found[11] or limit and limit > redis.call('SCARD', slots_of(name)) then
     wake(name)
   end
 end
@@ -69,19 +71,23 @@ local now = now_us()
 local forbidden = found[6] and 'cancelled'
   or found[7] and tonumber(found[7]) < now and 'expired'
   or tonumber(found[8] or 0) >= tonumber(ARGV[5]) and 'poison'
+  or limit == 0 and 'barred'
 if forbidden then
   pass_on()
   return answer(forbidden)
 end
 if ARGV[4] == '0' then
   redis.call('HDEL', 'eyas:concurrency', name)
+else
+  redis.call('HSET', 'eyas:concurrency', name, ARGV[4])
+end
+if not limit then
   if found[11] then
     -- The limit was lifted meanwhile: let the others come too.
     wake(name)
   end
 else
-  redis.call('HSET', 'eyas:concurrency', name, ARGV[4])
-  if redis.call('SCARD', slots_of(name)) >= tonumber(ARGV[4]) then
+  if redis.call('SCARD', slots_of(name)) >= limit then
     local _, _, queue = parts_of(ARGV[2])
     -- One that waited before is the next, not the last.
     redis.call(found[11] and 'RPUSH' or 'LPUSH', parked_of(name), queue .. '\n' .. message)

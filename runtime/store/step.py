@@ -28,6 +28,7 @@ _READS = frozenset(
         "run",
         "schedules",
         "suspects",
+        "throttled",
     }
 )
 # What makes work is refused by a broker whose memory is full. What ends it never is: how else

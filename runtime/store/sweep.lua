@@ -37,7 +37,8 @@ for i = 1, #leases, 2 do
 end
 -- Whoever frees a slot wakes the next; this is for a woken one that never came to start.
 for _, name in ipairs(redis.call('SMEMBERS', 'eyas:parked')) do
-  local limit = tonumber(redis.call('HGET', 'eyas:concurrency', name) or 1)
+  -- Where no attempt may run, they come to be given up.
+  local limit = math.max(1, limit_of(name, redis.call('HGET', 'eyas:concurrency', name)) or 1)
   for _, claim in ipairs(redis.call('SMEMBERS', slots_of(name))) do
     local worker, tag = string.match(claim, '^(%S+) (.*)$')
     if redis.call('HEXISTS', running_of(worker), tag) == 0 then

@@ -33,7 +33,11 @@ MOST_IN_A_ROW = 16
 https://docs.aws.amazon.com/lambda/latest/dg/invocation-recursion.html"""
 
 _IDS = uuid.UUID("5f6b1a3e-2f0d-4b8e-9f3f-0c7f6d1f7a52")
-_CONDITIONS = {DeadLetterReason.EXPIRED: "EventAgeExceeded"}
+_BARRED = DeadLetterReason.ZERO_RESERVED_CONCURRENCY
+_CONDITIONS = {
+    DeadLetterReason.EXPIRED: "EventAgeExceeded",
+    _BARRED: "ZeroReservedConcurrency",
+}
 
 
 def destination_function(
@@ -112,7 +116,7 @@ def invocation_of(
 def record_of(ended: Record) -> bytes:
     """Return AWS's record of an end, as JSON text: the same, whenever it is asked for.
 
-    One that never ran has no response.
+    One that never ran has no response, nor has one that was not let run again.
     """
     is_success = ended.status is Status.SUCCEEDED
     told: dict[str, Any] = {
@@ -126,7 +130,7 @@ def record_of(ended: Record) -> bytes:
         },
         "requestPayload": msgspec.Raw(ended.payload),
     }
-    if ended.attempt:
+    if ended.attempt and ended.dead_letter != _BARRED:
         told["responseContext"] = {"statusCode": 200, "executedVersion": LATEST}
         if not is_success:
             told["responseContext"]["functionError"] = "Unhandled"

@@ -11,10 +11,15 @@ class PoisonError(EyasError):
     """Running this invocation killed its process too often."""
 
 
+class BarredError(EyasError):
+    """No attempt of this function may run: its reserved concurrency is 0."""
+
+
 _NAMES: dict[type[BaseException], str] = {
     InvalidPayloadError: "InvalidPayload",
     InvalidResultError: "InvalidResult",
     PoisonError: "Poison",
+    BarredError: "ZeroReservedConcurrency",
     TimeLimitExceeded: "Timeout",
     WorkerLostError: "WorkerLost",
     NotRegistered: "UnknownFunction",

@@ -7,7 +7,13 @@ import structlog
 from runtime import message
 from runtime.function import Function
 from runtime.invocation import Status
-from runtime.outcome import CANCELLED_WAITING, killed_its_process, not_registered, older_than
+from runtime.outcome import (
+    BARRED,
+    CANCELLED_WAITING,
+    killed_its_process,
+    not_registered,
+    older_than,
+)
 from runtime.policy import DeadLetterReason
 from runtime.settings import Settings
 from runtime.store.claims import Ticket
@@ -40,6 +46,19 @@ def refuse(
                     error_message=error.message,
                 ),
                 dead_letter=DeadLetterReason.POISON,
+            )
+        case Verdict.BARRED:
+            settling.refused(
+                ticket,
+                status=Status.FAILED,
+                error=BARRED,
+                celery_result=message.failed_result(
+                    ticket.id,
+                    state="FAILURE",
+                    error_type="TaskError",
+                    error_message=BARRED.message,
+                ),
+                dead_letter=DeadLetterReason.ZERO_RESERVED_CONCURRENCY,
             )
         case Verdict.CANCELLED:
             refuse_cancelled(settling, ticket)

@@ -18,14 +18,20 @@ from runtime.context import Context
 from runtime.function import Function
 from runtime.invocation import new_id
 from runtime.message import TRIGGER_HEADER
-from runtime.outcome import CANCELLED_RUNNING, FunctionError, killed_its_process, older_than
+from runtime.outcome import (
+    BARRED,
+    CANCELLED_RUNNING,
+    FunctionError,
+    killed_its_process,
+    older_than,
+)
 from runtime.policy import DeadLetterReason, GiveUp
 from runtime.store import lifecycle
 from runtime.store.claims import Claim
 from runtime.store.lifecycle import Started, Verdict
 from runtime.worker.attempts import Attempts, CancelledError
 from runtime.worker.judging import describe, judge, policy_of
-from runtime.worker.names import PoisonError
+from runtime.worker.names import BarredError, PoisonError
 from runtime.worker.output import LineLog
 from runtime.worker.progress import ProgressReports
 
@@ -126,6 +132,9 @@ class FunctionTask(celery.Task):  # type: ignore[misc]
                 request.dead_letter = DeadLetterReason.POISON
                 deaths = self.attempts.settings.max_deliveries
                 raise PoisonError(killed_its_process(deaths).message)
+            case Verdict.BARRED:
+                request.dead_letter = DeadLetterReason.ZERO_RESERVED_CONCURRENCY
+                raise BarredError(BARRED.message)
             case Verdict.CANCELLED:
                 self._revoke(request, CANCELLED_RUNNING)
             case Verdict.EXPIRED:

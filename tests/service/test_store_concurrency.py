@@ -1,5 +1,6 @@
 """Functions with a limit: who is parked, and who is woken; step by step."""
 
+from runtime.store import function_configs
 from runtime.store.claims import Claim
 from runtime.store.lifecycle import Cancelling, Verdict
 from tests.store_bench import Bench, id_of
@@ -134,3 +135,85 @@ def test_a_cancelled_one_that_was_parked_never_runs(bench: Bench) -> None:
 
     assert bench.run_one("w2", concurrency=1)[1] == ids[1]
     bench.assert_conserved()
+
+
+def test_what_is_reserved_is_a_limit_beside_the_functions_own(bench: Bench) -> None:
+    for own, reserved, most in ((None, 2, 2), (3, 1, 1), (1, 3, 1)):
+        bench.raw.flushall()
+        bench.run(function_configs.reserve("f", reserved))
+        for _ in range(most):
+            bench.accept()
+            bench.run_one(concurrency=own)
+        one = bench.accept()
+        assert bench.start(bench.claim_one(), one, concurrency=own).verdict is Verdict.PARKED
+
+
+def park_behind_one(bench: Bench, count: int) -> list[str]:
+    """Park some behind the one attempt that is reserved for a function without a limit."""
+    bench.run(function_configs.reserve("f", 1))
+    bench.accept()
+    bench.run_one()
+    ids = [bench.accept() for _ in range(count)]
+    for held, raw in bench.claim("w2", room=count):
+        assert bench.start(held, id_of(raw)).verdict is Verdict.PARKED
+    return ids
+
+
+def test_reserving_more_lets_as_many_come(bench: Bench) -> None:
+    ids = park_behind_one(bench, 5)
+
+    bench.run(function_configs.reserve("f", 3))
+
+    assert bench.queued_ids() == ids[:2]
+    bench.run_one("w3")
+    bench.run_one("w3")
+    assert bench.queued() == []
+
+
+def test_reserving_none_any_more_lets_all_that_wait_come(bench: Bench) -> None:
+    ids = park_behind_one(bench, 4)
+
+    bench.run(function_configs.reserve("f", None))
+
+    started = []
+    while bench.queued():
+        started.append(bench.run_one("w3")[1])
+    assert started == ids
+    assert bench.raw.llen("eyas:parked:f") == 0
+    assert bench.raw.exists("eyas:reserved_concurrency") == 0
+
+
+def test_with_nothing_reserved_all_are_barred_those_that_wait_too(bench: Bench) -> None:
+    ids = bench.park(3)
+
+    bench.run(function_configs.reserve("f", 0))
+
+    barred = []
+    while bench.queued():
+        held, raw = bench.claim("w3")[0]
+        assert bench.start(held, id_of(raw), concurrency=1).verdict is Verdict.BARRED
+        assert bench.fail(held, id_of(raw)) is not None
+        barred.append(id_of(raw))
+    assert barred == ids
+    bench.assert_conserved()
+
+
+def test_a_call_is_throttled_while_all_run_unless_it_is_one_of_them(bench: Bench) -> None:
+    def is_throttled(key: str | None = None) -> bool:
+        answer = bench.run(function_configs.is_throttled("f", unless_used=key))
+        assert isinstance(answer, bool)
+        return answer
+
+    assert not is_throttled()
+    bench.run(function_configs.reserve("f", 1))
+    assert not is_throttled()
+    bench.accept()
+    held, one = bench.run_one()
+    assert is_throttled()
+    bench.raw.set("some key", "")
+    assert is_throttled("other key")
+    assert not is_throttled("some key")
+    bench.succeed(held, one)
+    assert not is_throttled()
+    bench.run(function_configs.reserve("f", 0))
+    assert is_throttled()

@@ -9,7 +9,7 @@ from runtime import function
 from runtime.event_invoke import EventInvokeConfig
 from runtime.invocation import Record, Status
 from runtime.lambda_context import Calling
-from runtime.outcome import FunctionError, older_than
+from runtime.outcome import BARRED, FunctionError, older_than
 from runtime.policy import DeadLetterReason, RetryPolicy
 from runtime.worker.destinations import invocation_of, record_of
 
@@ -55,14 +55,21 @@ def test_conditions(fields: Any, condition: str) -> None:
     assert ("functionError" in sent["responseContext"]) == (condition != "Success")
 
 
-def test_one_that_never_ran_has_no_response() -> None:
-    sent = told(
-        status=Status.EXPIRED,
-        dead_letter=DeadLetterReason.EXPIRED,
-        attempt=0,
-        error=older_than(60).encode(),
-    )
-    assert sent["requestContext"]["approximateInvokeCount"] == 0
+@pytest.mark.parametrize(
+    ("reason", "attempt", "error", "condition"),
+    [
+        (DeadLetterReason.EXPIRED, 0, older_than(60), "EventAgeExceeded"),
+        (DeadLetterReason.ZERO_RESERVED_CONCURRENCY, 0, BARRED, "ZeroReservedConcurrency"),
+        # What it has answered before is not known any more.
+        (DeadLetterReason.ZERO_RESERVED_CONCURRENCY, 1, BARRED, "ZeroReservedConcurrency"),
+    ],
+)
+def test_one_that_was_not_let_run_has_no_response(
+    reason: DeadLetterReason, attempt: int, error: FunctionError, condition: str
+) -> None:
+    sent = told(dead_letter=reason, attempt=attempt, error=error.encode())
+    assert sent["requestContext"]["condition"] == condition
+    assert sent["requestContext"]["approximateInvokeCount"] == attempt
     assert not {"responseContext", "responsePayload"} & set(sent)
 
 

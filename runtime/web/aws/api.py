@@ -7,6 +7,7 @@ import falcon.asgi
 
 from runtime.registry import Registry
 from runtime.web.aws import errors, operations
+from runtime.web.aws.concurrency import ReservedConcurrency
 from runtime.web.aws.discovery import Discovery
 from runtime.web.aws.durable import Durable
 from runtime.web.aws.errors import LambdaError
@@ -32,7 +33,8 @@ class LambdaApi:
 
     def __init__(self, *, registry: Registry, invoker: Invoker) -> None:
         invoking = Invoke(registry=registry, invoker=invoker)
-        discovery = Discovery(registry=registry)
+        discovery = Discovery(registry=registry, store=invoker.store)
+        reserved = ReservedConcurrency(registry=registry, store=invoker.store)
         durable = Durable(registry=registry, invoker=invoker)
         configs = EventInvokeConfigs(
             registry=registry, store=invoker.store, settings=invoker.settings
@@ -53,6 +55,9 @@ class LambdaApi:
             "GetFunctionEventInvokeConfig": configs.get,
             "DeleteFunctionEventInvokeConfig": configs.delete,
             "ListFunctionEventInvokeConfigs": configs.list_all,
+            "PutFunctionConcurrency": reserved.put,
+            "GetFunctionConcurrency": reserved.get,
+            "DeleteFunctionConcurrency": reserved.delete,
         }
 
     def register(self, app: falcon.asgi.App[Request, falcon.asgi.Response]) -> None:

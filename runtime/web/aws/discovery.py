@@ -17,6 +17,7 @@ import falcon.asgi
 from runtime.function import Function
 from runtime.lambda_context import LATEST, MEMORY_MB
 from runtime.registry import FailedModule, Registry
+from runtime.store import AsyncStore, function_configs
 from runtime.web.aws import names
 from runtime.web.aws.names import Target
 from runtime.web.aws.paging import max_items
@@ -44,6 +45,7 @@ class Discovery:
     """
 
     registry: Registry
+    store: AsyncStore
 
     async def list_functions(
         self, req: Request, resp: falcon.asgi.Response, _parameters: Mapping[str, str]
@@ -77,8 +79,11 @@ class Discovery:
             "Code": {"RepositoryType": "Local", "Location": found.module},
             "Tags": {},
         }
-        if isinstance(found, Function) and found.concurrency is not None:
-            answer["Concurrency"] = {"ReservedConcurrentExecutions": found.concurrency}
+        most = await self.store.run(function_configs.read_reserved(target.name))
+        if most is None and isinstance(found, Function):
+            most = found.concurrency
+        if most is not None:
+            answer["Concurrency"] = {"ReservedConcurrentExecutions": most}
         reply(resp, 200, answer)
 
     async def get_function_configuration(

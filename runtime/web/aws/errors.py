@@ -125,12 +125,7 @@ def _translated(error: EyasError) -> LambdaError:
                 f"{error}",
             )
         case ThrottledError():
-            return LambdaError(
-                "TooManyRequestsException",
-                "Rate Exceeded.",
-                members={"Reason": "ConcurrentInvocationLimitExceeded"},
-                headers=_RETRY_AFTER,
-            )
+            return throttled("ConcurrentInvocationLimitExceeded")
         case BrokerUnavailableError():
             # SDKs try again after a 503, and what they repeat is not run twice.
             return LambdaError("ServiceException", str(error), status=503, headers=_RETRY_AFTER)
@@ -143,6 +138,16 @@ def _translated(error: EyasError) -> LambdaError:
             return LambdaError("ResourceConflictException", str(error))
         case _:
             return LambdaError("ServiceException", str(error))
+
+
+def throttled(reason: str) -> LambdaError:
+    """Say that a limit is reached; SDKs try it again. `reason` is AWS's name for the limit."""
+    return LambdaError(
+        "TooManyRequestsException",
+        "Rate Exceeded.",
+        members={"Reason": reason},
+        headers=_RETRY_AFTER,
+    )
 
 
 def of_guard(detail: str) -> LambdaError:

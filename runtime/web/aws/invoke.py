@@ -16,11 +16,13 @@ from runtime.function import Function
 from runtime.invocation import Record, Status
 from runtime.lambda_context import LATEST
 from runtime.lambda_errors import body_of, import_error_body
+from runtime.policy import DeadLetterReason
 from runtime.registry import Registry
 from runtime.settings import Settings
 from runtime.store import function_configs
 from runtime.web.aws import calls, executions, names
 from runtime.web.aws.calls import CallTerms
+from runtime.web.aws.concurrency import all_run, check_not_all_run
 from runtime.web.aws.errors import LambdaError, failed_validation, not_implemented
 from runtime.web.aws.names import Target
 from runtime.web.aws.tail import read_tail
@@ -122,6 +124,7 @@ class Invoke:
         terms = calls.waited_terms_of(req, target, function)
         limit_bytes = self._settings.max_waited_payload_bytes
         payload = await _read(req, "RequestResponse", limit_bytes=limit_bytes)
+        await check_not_all_run(function.name, terms, payload, invoker=self.invoker)
         seconds = self._settings.lambda_wait_seconds
         patience = Patience(seconds=seconds, until=time.monotonic() + seconds, hung_up=req.hung_up)
         acceptance = await self._accept(
@@ -133,6 +136,8 @@ class Invoke:
                 resp.status = _CLIENT_CLOSED_REQUEST  # for the log only: it has hung up
                 return
             _raise_out_of_patience(acceptance.id, seconds)
+        if record.dead_letter == DeadLetterReason.ZERO_RESERVED_CONCURRENCY:
+            raise all_run()
         if wants_log:
             resp.set_header(
                 "X-Amz-Log-Result",

@@ -113,8 +113,8 @@ def test_what_is_not_supported_says_so(client: Any) -> None:
         "CreateFunction": lambda: client.create_function(
             FunctionName="f", Role="arn:aws:iam::000000000000:role/r", Code={"ZipFile": b""}
         ),
-        "PutFunctionConcurrency": lambda: client.put_function_concurrency(
-            FunctionName="echo", ReservedConcurrentExecutions=1
+        "GetFunctionCodeSigningConfig": lambda: client.get_function_code_signing_config(
+            FunctionName="echo"
         ),
         "PutFunctionRecursionConfig": lambda: client.put_function_recursion_config(
             FunctionName="echo", RecursiveLoop="Allow"
