@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from runtime.store.keys import OF_INVOCATIONS
 from runtime.store.step import Step, microseconds, script
 
 _PAGE = 1000
@@ -26,7 +25,7 @@ class Clock:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Keys:
-    """Some keys that are about invocations, and where to go on; None at the end."""
+    """Some keys, and where to go on; None at the end."""
 
     keys: tuple[bytes, ...]
     next_position: int | None
@@ -47,13 +46,13 @@ def set_scale(scale: float) -> Step[Clock]:
     return _clock(0, f"{scale:g}")
 
 
-def find_keys(*, position: int) -> Step[Keys]:
-    """Find what is known of invocations, a part at a time; a key may be found twice."""
+def find_keys(prefixes: tuple[bytes, ...], *, position: int) -> Step[Keys]:
+    """Find the keys that begin so, a part of them at a time; one may be found twice."""
 
     def parse(reply: Any) -> Keys:
         position, found = reply
         return Keys(
-            keys=tuple(key for key in found if key.startswith(OF_INVOCATIONS)),
+            keys=tuple(key for key in found if key.startswith(prefixes)),
             next_position=int(position) or None,
         )
 

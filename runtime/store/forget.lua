@@ -1,12 +1,12 @@
 -- Forget what is known of invocations that were forgotten by a reset, and not of those that were
 -- accepted since.
 --
--- KEYS  records, and other keys of invocations
+-- KEYS  records, and other keys of invocations and attempts
 -- returns how many there were
 
 local removed = 0
 for _, key in ipairs(KEYS) do
-  local id = string.match(key, '^eyas:invocation:(.*)$')
+  local id = string.match(key, '^eyas:invocation:(.*)$') or string.match(key, '^eyas:chunks:(.*)$')
   if string.find(key, '^eyas:idempotency:') then
     id = string.match(redis.call('GET', key) or '', '^%S+ (.*)$')
   end

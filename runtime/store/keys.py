@@ -4,6 +4,9 @@ r"""Every key that a stack uses in the broker.
 |-----------------------------------|--------|----------------------------------------------------|
 | `eyas:invocation:{id}`            | hash   | the record of one invocation, fields below; expires|
 |                                   |        | some time after a terminal status                  |
+| `eyas:chunks:{id}`                | list   | number of an attempt that yields, and what it has  |
+|                                   |        | yielded, in parts: JSON lists. Until a minute after|
+|                                   |        | the time at which it is stopped                    |
 | `eyas:open`                       | zset   | id -> accepted_at, of those without such a status  |
 | `eyas:accepted:{hour}`            | list   | the invocations accepted in an hour (since the     |
 |                                   |        | epoch), the latest first: id, blank, function      |
@@ -54,7 +57,7 @@ broker's own.
 
 Channels: `eyas:invocation:{id}` gets each new status, and if somebody listens when an attempt ends
 the invocation, after a blank the record: its fields and values, packed by `cmsgpack`;
-and what is no status if the record is gone.
+what is no status if the record is gone; and `yielded` when there is news in `eyas:chunks:{id}`.
 `celery-task-meta-{id}` gets Celery's result.
 
 Fields of a record: `function`, `status`, `trigger`, `payload` (JSON), `attempt`, `max_attempts`,
@@ -96,13 +99,20 @@ OF_INVOCATIONS = (
     b"eyas:accepted:",
     b"celery-task-meta-",
 )
-"""How keys begin that hold what is known of single invocations, for some time. All others are about
-processes, or go with a step of their own."""
+"""How keys begin that hold what is known of single invocations, for some time by their clock. All
+others are about processes, or go with a step of their own."""
+
+OF_ATTEMPTS = (b"eyas:chunks:",)
+"""How keys begin that hold what is known of single attempts, and end in real time, like these."""
 
 
 def invocation(invocation_id: str) -> str:
     """Key of the record, and name of the channel of its status."""
     return f"eyas:invocation:{invocation_id}"
+
+
+def chunks(invocation_id: str) -> str:
+    return f"eyas:chunks:{invocation_id}"
 
 
 def counts(function: str) -> str:

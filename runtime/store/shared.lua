@@ -30,6 +30,7 @@ local function whole(number)
 end
 
 local function record_of(id) return 'eyas:invocation:' .. id end
+local function chunks_of(id) return 'eyas:chunks:' .. id end
 local function counts_of(name) return 'eyas:counts:' .. name end
 local function in_flight_of(worker) return 'eyas:in_flight:' .. worker end
 local function running_of(worker) return 'eyas:running:' .. worker end

@@ -20,6 +20,7 @@ _READS = frozenset(
         "consuming",
         "dead_letters",
         "delayed",
+        "follow",
         "held",
         "ids",
         "listing",

@@ -17,6 +17,7 @@ from runtime.errors import LONGEST_SECONDS
 from runtime.moments import rfc3339
 from runtime.store import AsyncStore, clock, upkeep
 from runtime.store.clock import Clock
+from runtime.store.keys import OF_ATTEMPTS, OF_INVOCATIONS
 from runtime.web.exchange import Request, read_payload, reply
 from runtime.web.schedules import Scheduled
 
@@ -56,7 +57,7 @@ class Advance:
         _refuse_forwarded(req)
         seconds = _seconds(await read_payload(req, limit_bytes=_MOST_BYTES))
         now = await self.store.run(clock.advance(seconds=seconds))
-        async for keys in _keys_of_invocations(self.store):
+        async for keys in _find_keys(self.store, OF_INVOCATIONS):
             await self.store.run(clock.age(keys, seconds=seconds))
         queued = 0
         while (due := await self.store.run(upkeep.queue_due(limit=_MOST_DUE))).moved:
@@ -77,7 +78,7 @@ class Reset:
         # What runs is told to stop; its end finds no record, and changes nothing.
         open_count = await self.store.run(clock.reset())
         removed = 0
-        async for keys in _keys_of_invocations(self.store):
+        async for keys in _find_keys(self.store, OF_INVOCATIONS + OF_ATTEMPTS):
             removed += await self.store.run(clock.forget(keys))
         _log.info("emulator.reset", open=open_count, removed=removed)
         reply(resp, 200, {"open": open_count, "removed": removed})
@@ -91,12 +92,12 @@ def _refuse_forwarded(req: Request) -> None:
         )
 
 
-async def _keys_of_invocations(store: AsyncStore) -> AsyncIterator[list[bytes]]:
-    """Yield the keys that there are, a part at a time, each once."""
+async def _find_keys(store: AsyncStore, prefixes: tuple[bytes, ...]) -> AsyncIterator[list[bytes]]:
+    """Yield the keys that begin so, a part at a time, each once."""
     seen: set[bytes] = set()
     position: int | None = 0
     while position is not None:
-        part = await store.run(clock.find_keys(position=position))
+        part = await store.run(clock.find_keys(prefixes, position=position))
         new = [key for key in dict.fromkeys(part.keys) if key not in seen]
         seen.update(new)
         if new:
