@@ -9,13 +9,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from runtime import json_text
+from runtime.chunks import Chunks, gather, gather_async
 from runtime.context import Context
-from runtime.errors import EyasError, SoftTimeoutError
+from runtime.errors import InvalidResultError, SoftTimeoutError
 from runtime.function import Function
-
-
-class InvalidResultError(EyasError):
-    """A handler returned something that JSON cannot hold, or too much."""
 
 
 class AttemptRunner(contextlib.AbstractContextManager["AttemptRunner"]):
@@ -31,8 +28,17 @@ class AttemptRunner(contextlib.AbstractContextManager["AttemptRunner"]):
         self.run_seconds = 0.0
         """How long the latest handler has run."""
 
-    def run(self, function: Function[..., Any], payload: bytes, context: Context | None) -> bytes:
+    def run(
+        self,
+        function: Function[..., Any],
+        payload: bytes,
+        context: Context | None,
+        *,
+        chunks: Chunks | None = None,
+    ) -> bytes:
         """Return the handler's result as JSON text. One that takes no context needs none.
+
+        What a generator yields goes into `chunks`, if anybody wants to have it before the end.
 
         Raises what the handler raises, `InvalidPayloadError` before the handler is called, and
         `InvalidResultError` after it.
@@ -41,20 +47,22 @@ class AttemptRunner(contextlib.AbstractContextManager["AttemptRunner"]):
         arguments = arguments_of(function, payload, context)
         started = time.monotonic()
         try:
-            returned = self._call(function, arguments)
+            returned = self._call(function, arguments, chunks)
         finally:
             self.run_seconds = time.monotonic() - started
         return result_text(function, returned)
 
-    def _call(self, function: Function[..., Any], arguments: dict[str, Any]) -> Any:
+    def _call(
+        self, function: Function[..., Any], arguments: dict[str, Any], chunks: Chunks | None
+    ) -> Any:
         if function.is_async:
             if self._loop is None:
                 self._loop = asyncio.Runner()
-            return self._loop.run(awaited(function, arguments))
+            return self._loop.run(awaited(function, arguments, chunks))
         if function.soft_timeout_seconds is None:
-            return function.handler(**arguments)
+            return called(function, arguments, chunks)
         with _soft_timeout(function.soft_timeout_seconds):
-            return function.handler(**arguments)
+            return called(function, arguments, chunks)
 
     def __exit__(self, *_: object) -> None:
         if self._loop is not None:
@@ -72,14 +80,27 @@ def arguments_of(
     return arguments
 
 
-async def awaited(function: Function[..., Any], arguments: dict[str, Any]) -> Any:
-    """Await an `async def` handler, under its soft timeout."""
+def called(
+    function: Function[..., Any], arguments: dict[str, Any], chunks: Chunks | None = None
+) -> Any:
+    """Call a handler. Of a generator, all that it yields goes into the chunks that are returned."""
+    if not function.yields:
+        return function.handler(**arguments)
+    chunks = chunks or Chunks(function=function.name)
+    gather(function.handler(**arguments), chunks)
+    return chunks
+
+
+async def awaited(
+    function: Function[..., Any], arguments: dict[str, Any], chunks: Chunks | None = None
+) -> Any:
+    """Await an `async def` handler, under its soft timeout; of a generator as `called`."""
     if function.soft_timeout_seconds is None:
-        return await function.handler(**arguments)
+        return await _awaited(function, arguments, chunks)
     limit = asyncio.timeout(function.soft_timeout_seconds)
     try:
         async with limit:
-            return await function.handler(**arguments)
+            return await _awaited(function, arguments, chunks)
     except TimeoutError as error:
         if limit.expired():
             raise _soft_timeout_error(function.soft_timeout_seconds) from error
@@ -88,6 +109,8 @@ async def awaited(function: Function[..., Any], arguments: dict[str, Any]) -> An
 
 def result_text(function: Function[..., Any], returned: Any) -> bytes:
     """Return a handler's result as JSON text. Raises `InvalidResultError`."""
+    if isinstance(returned, Chunks):
+        return returned.result
     try:
         return json_text.encode(returned)
     except json_text.NotJSONError as error:
@@ -99,9 +122,17 @@ def result_text(function: Function[..., Any], returned: Any) -> bytes:
 def check_size(result: bytes, *, most_bytes: int) -> None:
     """Raise `InvalidResultError` if a result is too large to be kept."""
     if len(result) > most_bytes:
-        raise InvalidResultError(
-            f"the result has {len(result)} bytes; the limit is {most_bytes} (EYAS_MAX_RESULT_BYTES)"
-        )
+        raise InvalidResultError.too_large(len(result), most_bytes=most_bytes)
+
+
+async def _awaited(
+    function: Function[..., Any], arguments: dict[str, Any], chunks: Chunks | None
+) -> Any:
+    if not function.yields:
+        return await function.handler(**arguments)
+    chunks = chunks or Chunks(function=function.name)
+    await gather_async(function.handler(**arguments), chunks)
+    return chunks
 
 
 @contextlib.contextmanager

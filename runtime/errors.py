@@ -6,7 +6,7 @@ see `runtime.outcome.FunctionError`.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 LONGEST_SECONDS = 100 * 365 * 86_400
 """The longest time that a function may name: a hundred years, so that any date can be written."""
@@ -211,6 +211,17 @@ class Retry(EyasError):  # noqa: N818  a wish, not an error
         if not 0 <= after <= LONGEST_SECONDS:
             raise ValueError(f"Retry(after={after!r}): expected seconds from 0 to 100 years")
         self.after_seconds = float(after)
+
+
+class InvalidResultError(EyasError):
+    """A handler returned or yielded something that JSON cannot hold, or too much."""
+
+    @classmethod
+    def too_large(cls, size_bytes: int, *, most_bytes: int) -> Self:
+        """Say that a result is too large to be kept."""
+        return cls(
+            f"the result has {size_bytes} bytes; the limit is {most_bytes} (EYAS_MAX_RESULT_BYTES)"
+        )
 
 
 class SoftTimeoutError(EyasError):

@@ -25,7 +25,10 @@ _NAME = re.compile(r"(?!eyas\.|celery\.)[A-Za-z][A-Za-z0-9_.-]{0,63}")
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Function(Generic[P, R]):
-    """A named unit of user code. Calling it calls the handler, so plain tests stay plain."""
+    """A named unit of user code. Calling it calls the handler, so plain tests stay plain.
+
+    `yields` is of a handler that is a generator: its result is the list of what it yields.
+    """
 
     name: str
     handler: Callable[P, R]
@@ -40,6 +43,7 @@ class Function(Generic[P, R]):
     payload: PayloadType
     result_schema: dict[str, Any]
     is_async: bool
+    yields: bool
     on: tuple[str, ...] = ()
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
@@ -190,8 +194,9 @@ def function(
                 missed=missed,
             ),
             payload=payload,
-            result_schema=schema_of(typing.get_type_hints(handler).get("return", Any)),
-            is_async=inspect.iscoroutinefunction(handler),
+            result_schema=schema_of(_result_type(handler)),
+            is_async=_is_async(handler),
+            yields=_yields(handler),
             on=_event_types(chosen, on),
         )
 
@@ -207,9 +212,24 @@ def _name_of(handler: Any, name: str | None) -> str:
             f"{chosen!r} cannot be a function's name: expected a letter, then up to 63 letters, "
             "digits, dots, underscores or hyphens, and not beginning with eyas. or celery."
         )
-    if inspect.isgeneratorfunction(handler) or inspect.isasyncgenfunction(handler):
-        raise DefinitionError(f"function {chosen!r} yields: a handler returns one JSON value")
     return chosen
+
+
+def _is_async(handler: Any) -> bool:
+    return inspect.iscoroutinefunction(handler) or inspect.isasyncgenfunction(handler)
+
+
+def _yields(handler: Any) -> bool:
+    return inspect.isgeneratorfunction(handler) or inspect.isasyncgenfunction(handler)
+
+
+def _result_type(handler: Any) -> Any:
+    """Return the type of the result: of a generator, a list of what it says that it yields."""
+    hint = typing.get_type_hints(handler).get("return", Any)
+    if not _yields(handler):
+        return hint
+    yielded = typing.get_args(hint)
+    return list[yielded[0]] if yielded else list[Any]  # type: ignore[valid-type]
 
 
 def _check_options(chosen: str, *, timeout: Any, soft_timeout: Any, **options: Any) -> None:
@@ -242,7 +262,7 @@ def _check_options(chosen: str, *, timeout: Any, soft_timeout: Any, **options: A
 
 
 def _check_threads(chosen: str, handler: Any, *, soft_timeout: float | None) -> None:
-    if inspect.iscoroutinefunction(handler):
+    if _is_async(handler):
         raise DefinitionError(
             f"function {chosen!r}: threads= is for blocking handlers; `async def` ones share an "
             "event loop, as many at a time as EYAS_ASYNC_ATTEMPTS says"

@@ -26,7 +26,7 @@ from runtime.store.lifecycle import Started, Verdict
 from runtime.worker import refusals
 from runtime.worker.debts import Ear
 from runtime.worker.executor.child import Executor
-from runtime.worker.executor.job import Job, Outcome, Report
+from runtime.worker.executor.job import Job, Outcome, Report, Yielded
 from runtime.worker.executor.work import Work
 from runtime.worker.lanes import Lane, Lanes, may_begin_unnoted
 from runtime.worker.settling import Attempt, Settling
@@ -175,6 +175,10 @@ class Dispatcher:
                 continue
             if isinstance(answer, Report):
                 self.settling.progress(attempt, answer.progress, now)
+                continue
+            if isinstance(answer, Yielded):
+                taken = partial(executor.say_taken, answer.number)
+                self.settling.yielded(attempt, answer, now, taken=taken)
                 continue
             executor.heard_at = now
             # First among what the broker has not been told of: another thread asks what is kept.

@@ -4,8 +4,7 @@ import random
 from dataclasses import dataclass
 from typing import Any
 
-from runtime.attempt import InvalidResultError
-from runtime.errors import InvalidPayloadError, PermanentError
+from runtime.errors import InvalidPayloadError, InvalidResultError, PermanentError
 from runtime.function import Function
 from runtime.outcome import FunctionError, traceback_text
 from runtime.policy import GiveUp, RetryPolicy, TryAgain, decide

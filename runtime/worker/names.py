@@ -3,8 +3,12 @@
 from billiard.exceptions import TimeLimitExceeded, WorkerLostError
 from celery.exceptions import NotRegistered, TaskRevokedError
 
-from runtime.attempt import InvalidResultError
-from runtime.errors import EyasError, InvalidPayloadError, SoftTimeoutError
+from runtime.errors import (
+    EyasError,
+    InvalidPayloadError,
+    InvalidResultError,
+    SoftTimeoutError,
+)
 
 
 class PoisonError(EyasError):

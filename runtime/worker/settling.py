@@ -1,6 +1,6 @@
 """What becomes of invocations after their attempts in executors: told to the broker in batches."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Protocol
@@ -19,9 +19,10 @@ from runtime.store.claims import Ticket
 from runtime.store.lifecycle import Ended, Finish, ToBeCancelled
 from runtime.worker.attempts import log_end
 from runtime.worker.debts import Debts
-from runtime.worker.executor.job import Outcome
+from runtime.worker.executor.job import Outcome, Yielded
 from runtime.worker.executor.work import CeleryResult
 from runtime.worker.judging import judge
+from runtime.worker.yields import Yields
 
 _MOST_AT_ONCE = 128
 _MOST_BYTES_AT_ONCE = 4_194_304
@@ -76,6 +77,7 @@ class Settling:
     audience: Audience
     _endings: list[_Ending] = field(default_factory=list)
     _untold: set[str] = field(default_factory=set)
+    _yields: Yields = field(default_factory=Yields)
 
     def begun(self, attempts: Sequence[Attempt], now: float) -> None:
         """Make the records say that these run; they did not know yet."""
@@ -99,6 +101,14 @@ class Settling:
             self.debts.owe(
                 lifecycle.progress(attempt.ticket.held, attempt.ticket.id, report=report)
             )
+
+    def yielded(
+        self, attempt: Attempt, part: Yielded, now: float, *, taken: Callable[[], None]
+    ) -> None:
+        """Let the broker have a part of what an attempt yields; `taken` is called when it has."""
+        self.begun([attempt], now)
+        left_seconds = attempt.began_at + attempt.timeout_seconds - now
+        self._yields.add(attempt.ticket, part, left_seconds=left_seconds, taken=taken)
 
     def ended(self, attempt: Attempt, outcome: Outcome, now: float) -> None:
         """End an attempt as its executor says."""
@@ -198,6 +208,7 @@ class Settling:
         tag = attempt.ticket.held.tag
         self._untold.add(tag)
         self.begun([attempt], now)
+        self._yields.tell(self.debts, self.worker)
         self.debts.owe(
             claims.requeue(attempt.ticket.held, has_crashed=has_crashed),
             lambda _: self._untold.discard(tag),
@@ -205,7 +216,11 @@ class Settling:
 
     def flush(self) -> None:
         """Tell the broker of ends; those that come while it is being told wait for the others."""
-        while self._endings and not self.debts:
+        while (self._endings or self._yields) and not self.debts:
+            # Before their ends: after these, nothing is kept of them.
+            self._yields.tell(self.debts, self.worker, then=self.flush)
+            if not self._endings:
+                continue
             count = self._count_for_one_step()
             batch, self._endings = self._endings[:count], self._endings[count:]
             finishes = [one.finish for one in batch]
@@ -238,7 +253,7 @@ class Settling:
     @property
     def is_busy(self) -> bool:
         """Whether there is anything that the broker has not been told."""
-        return bool(self._endings or self.debts)
+        return bool(self._endings or self._yields or self.debts)
 
     def _give_up(
         self,
@@ -299,6 +314,7 @@ class Settling:
         ticket = attempt.ticket
         self._untold.add(ticket.held.tag)
         self.begun([attempt], now)
+        self._yields.tell(self.debts, self.worker)
 
         def then(ended: Ended | ToBeCancelled | None) -> None:
             self._untold.discard(ticket.held.tag)

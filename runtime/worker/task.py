@@ -14,6 +14,7 @@ from structlog.contextvars import bound_contextvars
 
 from runtime import json_text
 from runtime.attempt import AttemptRunner, check_size
+from runtime.chunks import Chunks
 from runtime.context import Context
 from runtime.function import Function
 from runtime.invocation import new_id
@@ -114,7 +115,15 @@ class FunctionTask(celery.Task):  # type: ignore[misc]
             attempt=1,
             timeout_seconds=self.function.timeout_seconds,
         )
-        return json_text.decode(self._runner.run(self.function, payload, context))
+        return json_text.decode(
+            self._runner.run(self.function, payload, context, chunks=self._chunks())
+        )
+
+    def _chunks(self) -> Chunks | None:
+        """Return what takes the chunks, if there will be any: nobody reads them before the end."""
+        if not self.function.yields:
+            return None
+        return Chunks(function=self.name, most_bytes=self.attempts.settings.max_result_bytes)
 
     def _start(self, held: Claim, request: Any) -> Started:
         started = self.attempts.store.insist(
@@ -176,7 +185,7 @@ class FunctionTask(celery.Task):  # type: ignore[misc]
             )
             _log.debug("attempt.started", attempt=started.attempt)
             with bound_contextvars(attempt=started.attempt), _printed_lines_logged():
-                result = self._runner.run(self.function, payload, context)
+                result = self._runner.run(self.function, payload, context, chunks=self._chunks())
             check_size(result, most_bytes=self.attempts.settings.max_result_bytes)
         except BaseException as error:
             self._retry_or_give_up(held, request, started, error)

@@ -4,8 +4,8 @@ from typing import Any
 import pytest
 
 from runtime import Context, function
-from runtime.attempt import AttemptRunner, InvalidResultError
-from runtime.errors import InvalidPayloadError
+from runtime.attempt import AttemptRunner
+from runtime.errors import InvalidPayloadError, InvalidResultError
 from runtime.outcome import FunctionError
 from runtime.testing import invoke
 

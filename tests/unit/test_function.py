@@ -1,10 +1,16 @@
+from collections.abc import AsyncIterator, Generator, Iterator
 from typing import Any
 
 import pytest
+from msgspec import Struct
 
 from runtime import function
 from runtime.errors import DefinitionError
 from runtime.policy import RetryPolicy
+
+
+class Point(Struct):
+    x: int
 
 
 def test_a_function_is_called_like_its_handler() -> None:
@@ -140,11 +146,44 @@ def test_an_option_that_does_not_exist_is_refused() -> None:
         function(retry=1)  # type: ignore[call-overload]
 
 
-def test_a_generator_is_no_handler() -> None:
-    with pytest.raises(DefinitionError, match="returns one JSON value"):
+def test_the_result_of_a_generator_is_a_list_of_what_it_yields() -> None:
+    @function
+    def counts() -> Iterator[int]:
+        yield 1
 
-        @function
-        def handler():  # type: ignore[no-untyped-def]  # noqa: ANN202
+    @function
+    def texts() -> Generator[str, None, int]:
+        yield "a"
+        return 1
+
+    @function
+    async def later() -> AsyncIterator[Point]:
+        yield Point(x=1)
+
+    @function
+    def untold():  # type: ignore[no-untyped-def]  # noqa: ANN202
+        yield 1
+
+    @function
+    def plain() -> list[int]:
+        return [1]
+
+    assert [one.yields for one in (counts, texts, later, untold, plain)] == [True] * 4 + [False]
+    assert [one.is_async for one in (counts, texts, later, untold)] == [False, False, True, False]
+    assert counts.result_schema == {"type": "array", "items": {"type": "integer"}}
+    assert texts.result_schema == {"type": "array", "items": {"type": "string"}}
+    assert later.result_schema["items"] == {"$ref": "#/$defs/Point"}
+    assert later.result_schema["$defs"]["Point"]["required"] == ["x"]
+    assert untold.result_schema == {"type": "array"}
+    # Called in a plain test, it is what it was.
+    assert list(counts()) == [1]
+
+
+def test_an_asynchronous_generator_needs_no_threads() -> None:
+    with pytest.raises(DefinitionError, match="threads= is for blocking handlers"):
+
+        @function(threads=2)
+        async def handler() -> AsyncIterator[int]:
             yield 1
 
 

@@ -16,6 +16,7 @@ from runtime.worker.executor.job import (
     Outcome,
     Report,
     Stop,
+    Yielded,
     decode_order,
     encode_answer,
     encode_order,
@@ -37,6 +38,7 @@ answers = st.lists(
             dead_letter=st.none() | texts,
         ),
         st.builds(Report, number=numbers, progress=st.binary(max_size=50)),
+        st.builds(Yielded, number=numbers, part=numbers, chunks=st.binary(max_size=300)),
     ),
     max_size=8,
 )

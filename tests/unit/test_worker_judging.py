@@ -6,8 +6,7 @@ from typing import Any
 import pytest
 
 from runtime import PermanentError, Retry, SoftTimeoutError, function
-from runtime.attempt import InvalidResultError
-from runtime.errors import InvalidPayloadError
+from runtime.errors import InvalidPayloadError, InvalidResultError
 from runtime.function import Function
 from runtime.policy import DeadLetterReason, GiveUp, TryAgain
 from runtime.worker.judging import describe, judge

@@ -26,6 +26,7 @@ from runtime.worker.executor.job import (
     Stop,
     decode_order,
     encode_order,
+    encode_taken,
 )
 from runtime.worker.executor.work import Work
 
@@ -102,6 +103,11 @@ class Executor(Generic[T]):
     def stop(self, number: int) -> None:
         """Ask a shared executor to stop an attempt."""
         self._order(Stop(number))
+
+    def say_taken(self, number: int) -> None:
+        """Tell it that the broker has what it has said of what an attempt yields."""
+        with contextlib.suppress(OSError):  # it has died meanwhile
+            self.answers.send(encode_taken(number))
 
     def read(self) -> list[Answer]:
         """Return what it has said since; `is_dead` tells whether it will say anything more."""

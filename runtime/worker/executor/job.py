@@ -2,7 +2,7 @@
 
 Jobs go through a socket that keeps messages apart, one message each, so that a job is either taken
 by the executor or can be taken back, and never half. Answers come through a stream, each with its
-length before it.
+length before it. Against this stream the worker says what it has taken.
 """
 
 import struct
@@ -15,7 +15,10 @@ from runtime.errors import EyasError
 LARGEST_ORDER_BYTES = 65_536
 """What is longer would be cut on its way."""
 
+TAKEN_BYTES = 8
+
 _LENGTH = struct.Struct("!I")
+_TAKEN = struct.Struct("!Q")
 _LONGEST_BYTES = 1 << 30
 _ENCODER = msgspec.msgpack.Encoder()
 
@@ -72,8 +75,20 @@ class Report(msgspec.Struct, frozen=True, array_like=True, tag=3):
     progress: bytes
 
 
+class Yielded(msgspec.Struct, frozen=True, array_like=True, tag=4):
+    """A part of what an attempt has yielded: a JSON list, and how many parts were before it.
+
+    The worker says when the broker has it (`encode_taken`). Until then the executor sends no more
+    of this attempt, unless it has ended.
+    """
+
+    number: int
+    part: int
+    chunks: bytes
+
+
 Order = Job | Stop
-Answer = Outcome | Report
+Answer = Outcome | Report | Yielded
 
 _ORDERS = msgspec.msgpack.Decoder(Order)
 _ANSWERS = msgspec.msgpack.Decoder(Answer)
@@ -93,6 +108,16 @@ def encode_answer(answer: Answer) -> bytes:
     """Return a frame of the stream."""
     body = _ENCODER.encode(answer)
     return _LENGTH.pack(len(body)) + body
+
+
+def encode_taken(number: int) -> bytes:
+    """Return what says, against the stream, that a part of this job was taken."""
+    return _TAKEN.pack(number)
+
+
+def decode_taken(message: bytes) -> Iterator[int]:
+    """Return the numbers of one or more messages that say so."""
+    return (number for (number,) in _TAKEN.iter_unpack(message))
 
 
 class GarbledError(EyasError):

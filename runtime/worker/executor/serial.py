@@ -8,12 +8,11 @@ import structlog
 from runtime.attempt import AttemptRunner
 from runtime.worker.executor.job import (
     LARGEST_ORDER_BYTES,
-    Answer,
     Job,
     Outcome,
     decode_order,
-    encode_answer,
 )
+from runtime.worker.executor.passing import PassingThread
 from runtime.worker.executor.work import Forked, Work, bind_log, context_of
 from runtime.worker.output import Printed
 
@@ -23,17 +22,16 @@ def run(jobs: socket.socket, answers: socket.socket, work: Work) -> None:
     printed = Printed(structlog.get_logger("handler"))
     runner = AttemptRunner()
     forked = Forked()
-
-    def send(answer: Answer) -> None:
-        answers.sendall(encode_answer(answer))
+    passing = PassingThread(answers)
 
     def attempt(job: Job) -> Outcome:
         bind_log(job)
         printed.catch()
         function = work.functions[job.function]
         try:
-            context = context_of(job, function, send, work)
-            result = runner.run(function, work.payload_of(job), context)
+            context = context_of(job, function, passing.send, work)
+            chunks = passing.begin(job, work) if function.yields else None
+            result = runner.run(function, work.payload_of(job), context, chunks=chunks)
             return work.succeeded(job, result, run_seconds=runner.run_seconds)
         # Whatever a handler raises ends its attempt, SystemExit included.
         except BaseException as error:  # noqa: BLE001
@@ -47,4 +45,4 @@ def run(jobs: socket.socket, answers: socket.socket, work: Work) -> None:
         order = decode_order(message)
         if isinstance(order, Job):
             # What one attempt puts into its context, the next does not find there.
-            send(empty.copy().run(attempt, order))
+            passing.end(empty.copy().run(attempt, order))

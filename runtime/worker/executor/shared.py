@@ -15,17 +15,21 @@ from typing import Any
 
 import structlog
 
-from runtime.attempt import arguments_of, awaited, result_text
+from runtime.attempt import arguments_of, awaited, called, result_text
+from runtime.chunks import Chunks
 from runtime.function import Function
 from runtime.worker.executor.job import (
     LARGEST_ORDER_BYTES,
+    TAKEN_BYTES,
     Answer,
     Job,
     Outcome,
     Stop,
     decode_order,
+    decode_taken,
     encode_answer,
 )
+from runtime.worker.executor.passing import Passage
 from runtime.worker.executor.work import Forked, Work, bind_log, context_of
 from runtime.worker.output import Printed
 
@@ -45,6 +49,7 @@ class _Shared:
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._stopped: set[int] = set()
         self._threads: dict[str, Executor] = {}
+        self._passages: dict[int, Passage] = {}
         self._unsent: list[bytes] = []
         self._printed = Printed(structlog.get_logger("handler"))
         self._has_hung_up = asyncio.Event()
@@ -54,6 +59,7 @@ class _Shared:
         self._loop = asyncio.get_running_loop()
         self._jobs.setblocking(False)  # noqa: FBT003  the standard library's
         self._loop.add_reader(self._jobs, self._read)
+        self._loop.add_reader(self._answers, self._read_taken)
         await self._has_hung_up.wait()
 
     def _read(self) -> None:
@@ -110,6 +116,9 @@ class _Shared:
             outcome = self._work.failed(job, error, run_seconds=run_seconds)
         self._forked.end_child()
         self._printed.end()
+        passage = self._passages.pop(job.number, None)
+        if passage is not None and outcome.result is None and (rest := passage.rest()) is not None:
+            self._send(rest)
         self._send(outcome)
 
     async def _call(
@@ -122,17 +131,18 @@ class _Shared:
             else await asyncio.to_thread(self._work.payload_of, job)
         )
         arguments = arguments_of(function, payload, context)
+        chunks = self._chunks_of(job) if function.yields else None
         if not function.is_async:
             inside = contextvars.copy_context()
-            call = partial(inside.run, self._in_thread, function, arguments)
+            call = partial(inside.run, self._in_thread, function, arguments, chunks)
             return await self._loop.run_in_executor(self._threads_of(function), call)
-        return await awaited(function, arguments), None
+        return await awaited(function, arguments, chunks), None
 
     def _in_thread(
-        self, function: Function[..., Any], arguments: dict[str, Any]
+        self, function: Function[..., Any], arguments: dict[str, Any], chunks: Chunks | None
     ) -> tuple[Any, BaseException | None]:
         try:
-            return function.handler(**arguments), None
+            return called(function, arguments, chunks), None
         # A future cannot hold SystemExit and StopIteration, which end an attempt like all others.
         except BaseException as error:  # noqa: BLE001
             return None, error
@@ -146,6 +156,30 @@ class _Shared:
                 function.threads, thread_name_prefix=function.name
             )
         return self._threads[function.name]
+
+    def _chunks_of(self, job: Job) -> Chunks:
+        def tell() -> None:
+            if not passage.is_announced:
+                passage.is_announced = True
+                self._loop.call_soon_threadsafe(self._pass_on, passage)
+
+        passage = self._passages[job.number] = Passage.of(job, self._work, tell)
+        return passage.chunks
+
+    def _pass_on(self, passage: Passage) -> None:
+        # Before it is looked for: what comes after is announced again.
+        passage.is_announced = False
+        if passage.number in self._passages and (part := passage.next()) is not None:
+            self._send(part)
+
+    def _read_taken(self) -> None:
+        message = self._answers.recv(_MOST_READ_AT_ONCE * TAKEN_BYTES)
+        if not message:
+            self._loop.remove_reader(self._answers)
+        for number in decode_taken(message):
+            if (passage := self._passages.get(number)) is not None:
+                passage.is_under_way = False
+                self._pass_on(passage)
 
     def _send_soon(self, answer: Answer) -> None:
         """`_send`, from any thread."""
