@@ -20,6 +20,7 @@ from redis.exceptions import RedisError
 
 from runtime.invocation import TERMINAL, Record
 from runtime.store import keys, records
+from runtime.store.chunks import YIELDED
 from runtime.store.client import Pool
 from runtime.store.link import Subscription
 
@@ -34,12 +35,15 @@ _IDLE_CHANNEL = "eyas:watcher"
 
 
 class Watch:
-    """One waiter. `changed` is set whenever the record is worth reading again.
+    """One waiter. `changed` is set whenever the record is worth reading again: at the end.
+
+    With `follows`, also at each change of the status, and when there are chunks.
 
     `record` is the terminal one, if that came with the news: there is nothing left to read.
     """
 
-    def __init__(self, channel: "_Channel") -> None:
+    def __init__(self, channel: "_Channel", *, follows: bool) -> None:
+        self.follows = follows
         self.changed = asyncio.Event()
         self.record: Record | None = None
         self._channel = channel
@@ -60,16 +64,16 @@ class _Channel:
     watches: set[Watch] = field(default_factory=set)
 
     def tell(self, news: bytes) -> None:
-        """Wake the waiters if the invocation has ended."""
-        try:
+        """Wake the waiters if the invocation has ended, and those that follow it at any news."""
+        status, record = None, None
+        # What is not ours, or is not to be read like this, may mean anything.
+        with contextlib.suppress(ValueError):
             status, record = records.read_news(self.invocation_id, news)
-        except ValueError:  # not ours, or not to be read like this
-            status, record = None, None
-        if status is not None and status not in TERMINAL:
-            return
+        is_on_the_way = news == YIELDED or (status is not None and status not in TERMINAL)
         for watch in self.watches:
-            watch.record = record
-            watch.changed.set()
+            if watch.follows or not is_on_the_way:
+                watch.record = record
+                watch.changed.set()
 
     def confirm(self) -> None:
         """Take note that the subscription is in force."""
@@ -108,15 +112,18 @@ class Watcher:
         await self._pool.aclose()
 
     @contextlib.contextmanager
-    def watch(self, invocation_id: str) -> Iterator[Watch]:
-        """Watch an invocation. On entry the subscription is on its way, and not confirmed yet."""
+    def watch(self, invocation_id: str, *, follows: bool = False) -> Iterator[Watch]:
+        """Watch an invocation. On entry the subscription is on its way, and not confirmed yet.
+
+        With `follows` the waiter hears of everything, else of the end only.
+        """
         name = keys.invocation(invocation_id)
         channel = self._channels.get(name)
         if channel is None:
             channel = self._channels[name] = _Channel(invocation_id)
             if self._subscription is not None:  # else it subscribes to everything when connected
                 self._subscribe(self._subscription, name)
-        watch = Watch(channel)
+        watch = Watch(channel, follows=follows)
         channel.watches.add(watch)
         try:
             yield watch

@@ -79,6 +79,27 @@ def test_who_came_late_reads_once_the_subscription_is_in_force(
     asyncio.run(check())
 
 
+def test_who_waits_for_the_end_is_not_woken_by_what_is_yielded(
+    broker: Stack, raw: redis.Redis
+) -> None:
+    async def check() -> None:
+        async with watching(broker) as (watcher, _):
+            channel = keys.invocation("one")
+            with watcher.watch("one") as waiting, watcher.watch("one", follows=True) as following:
+                following.read_first()
+                for news in (None, "running", "yielded"):
+                    if news is not None:
+                        raw.publish(channel, news)
+                    await within(following.changed.wait())
+                    following.changed.clear()
+                    assert not waiting.changed.is_set()
+                raw.publish(channel, "failed")
+                await within(waiting.changed.wait())
+                await within(following.changed.wait())
+
+    asyncio.run(check())
+
+
 def test_a_lost_connection_makes_everybody_read_again(broker: Stack, raw: redis.Redis) -> None:
     async def check() -> None:
         async with watching(broker) as (watcher, commits):

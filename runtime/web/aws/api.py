@@ -13,6 +13,7 @@ from runtime.web.aws.durable import Durable
 from runtime.web.aws.errors import LambdaError
 from runtime.web.aws.event_invoke_configs import EventInvokeConfigs
 from runtime.web.aws.invoke import Invoke
+from runtime.web.aws.streaming import ResponseStream
 from runtime.web.exchange import Request
 from runtime.web.invoking import Invoker
 
@@ -33,6 +34,7 @@ class LambdaApi:
 
     def __init__(self, *, registry: Registry, invoker: Invoker) -> None:
         invoking = Invoke(registry=registry, invoker=invoker)
+        streaming = ResponseStream(invoking=invoking)
         discovery = Discovery(registry=registry, store=invoker.store)
         reserved = ReservedConcurrency(registry=registry, store=invoker.store)
         durable = Durable(registry=registry, invoker=invoker)
@@ -42,6 +44,7 @@ class LambdaApi:
         self.answering: Mapping[str, _Answering] = {
             "Invoke": invoking.invoke,
             "InvokeAsync": invoking.invoke_async,
+            "InvokeWithResponseStream": streaming.invoke,
             "ListFunctions": discovery.list_functions,
             "GetFunction": discovery.get_function,
             "GetFunctionConfiguration": discovery.get_function_configuration,

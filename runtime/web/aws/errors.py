@@ -93,7 +93,7 @@ def serves(path: str) -> bool:
 
 def answer(req: Request, resp: falcon.asgi.Response, error: EyasError) -> None:
     """Answer with an error; one of the runtime's is translated."""
-    raised = error if isinstance(error, LambdaError) else _translated(error)
+    raised = error if isinstance(error, LambdaError) else translated(error)
     req.refusal = raised.code
     resp.status = raised.status
     resp.set_headers(dict(raised.headers))
@@ -116,7 +116,8 @@ def answer_http_error(req: Request, resp: falcon.asgi.Response, error: falcon.HT
         answer(req, resp, LambdaError(code, text, status=error.status_code))
 
 
-def _translated(error: EyasError) -> LambdaError:
+def translated(error: EyasError) -> LambdaError:
+    """Return what AWS would say instead of an error of the runtime."""
     match error:
         case MalformedJSONError():
             return LambdaError(

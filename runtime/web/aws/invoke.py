@@ -5,7 +5,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, NoReturn
+from typing import Any
 
 import falcon.asgi
 import structlog
@@ -33,12 +33,12 @@ from runtime.web.terms import Patience
 _log = structlog.get_logger("web")
 
 _TYPES = ("Event", "RequestResponse", "DryRun")
-_LOG_TYPES = ("None", "Tail")
+LOG_TYPES = ("None", "Tail")
 _LARGEST_INVOKE_ASYNC = 262_144
 _CLIENT_CLOSED_REQUEST = 499
 # The event loop's timers may be early by its own resolution.
 _TIMER_SLACK_SECONDS = 0.1
-_LOG_SLACK = timedelta(seconds=1)
+LOG_SLACK = timedelta(seconds=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,16 +57,16 @@ class Invoke:
     ) -> None:
         """`Invoke`: run a function and wait for its end, or put it into the queue, or neither."""
         target = names.target_in(req, parameters)
-        kind = _one_of(req, b"x-amz-invocation-type", "invocationType", _TYPES) or "RequestResponse"
-        wants_log = _one_of(req, b"x-amz-log-type", "logType", _LOG_TYPES) == "Tail"
+        kind = one_of(req, b"x-amz-invocation-type", "invocationType", _TYPES) or "RequestResponse"
+        wants_log = one_of(req, b"x-amz-log-type", "logType", LOG_TYPES) == "Tail"
         _refuse_what_is_not_there(req)
         failed = names.failed_module_of(target, self.registry)
         if failed is not None and kind == "RequestResponse":
             _answer(resp, import_error_body(failed), is_error=True)
             return
-        function = self._function(target)
+        function = self.function_of(target)
         if kind == "DryRun":
-            await _read(req, kind, limit_bytes=self._settings.max_waited_payload_bytes)
+            await read_payload(req, kind, limit_bytes=self._settings.max_waited_payload_bytes)
             resp.status = 204
         elif kind == "Event":
             limit_bytes = self._settings.max_payload_bytes
@@ -80,10 +80,10 @@ class Invoke:
         """`InvokeAsync`: what `Event` was called before."""
         target = names.target_in(req, parameters)
         limit_bytes = min(_LARGEST_INVOKE_ASYNC, self._settings.max_payload_bytes)
-        function = self._function(target)
+        function = self.function_of(target)
         await self._enqueue(req, resp, target, function, limit_bytes=limit_bytes)
 
-    def _function(self, target: Target) -> Function[..., Any]:
+    def function_of(self, target: Target) -> Function[..., Any]:
         """Return the function, in the one version that there is."""
         function = self.registry.get(target.name)
         if function is not None and target.qualifier in {None, LATEST}:
@@ -105,10 +105,10 @@ class Invoke:
         *,
         limit_bytes: int,
     ) -> None:
-        payload = await _read(req, "Event", limit_bytes=limit_bytes)
+        payload = await read_payload(req, "Event", limit_bytes=limit_bytes)
         config = await self.invoker.store.run(function_configs.read_event_invoke(function.name))
         terms = calls.event_terms_of(req, target, config or EventInvokeConfig())
-        await self._accept(req, resp, target, function, payload=payload, terms=terms)
+        await self.accept(req, resp, target, function, payload=payload, terms=terms)
         resp.status = 202
 
     async def _run(
@@ -120,14 +120,14 @@ class Invoke:
         *,
         wants_log: bool,
     ) -> None:
-        since = datetime.now(UTC) - _LOG_SLACK
+        since = datetime.now(UTC) - LOG_SLACK
         terms = calls.waited_terms_of(req, target, function)
         limit_bytes = self._settings.max_waited_payload_bytes
-        payload = await _read(req, "RequestResponse", limit_bytes=limit_bytes)
+        payload = await read_payload(req, "RequestResponse", limit_bytes=limit_bytes)
         await check_not_all_run(function.name, terms, payload, invoker=self.invoker)
         seconds = self._settings.lambda_wait_seconds
         patience = Patience(seconds=seconds, until=time.monotonic() + seconds, hung_up=req.hung_up)
-        acceptance = await self._accept(
+        acceptance = await self.accept(
             req, resp, target, function, payload=payload, terms=terms, patience=patience
         )
         record = acceptance.record
@@ -135,7 +135,7 @@ class Invoke:
             if time.monotonic() < patience.until - _TIMER_SLACK_SECONDS:
                 resp.status = _CLIENT_CLOSED_REQUEST  # for the log only: it has hung up
                 return
-            _raise_out_of_patience(acceptance.id, seconds)
+            raise out_of_patience(acceptance.id, seconds)
         if record.dead_letter == DeadLetterReason.ZERO_RESERVED_CONCURRENCY:
             raise all_run()
         if wants_log:
@@ -151,7 +151,7 @@ class Invoke:
             )
         _answer_end(resp, record)
 
-    async def _accept(
+    async def accept(
         self,
         req: Request,
         resp: falcon.asgi.Response,
@@ -179,7 +179,8 @@ class Invoke:
         return acceptance
 
 
-def _one_of(req: Request, header: bytes, member: str, values: tuple[str, ...]) -> str | None:
+def one_of(req: Request, header: bytes, member: str, values: tuple[str, ...]) -> str | None:
+    """Return a header if it is there; raises `LambdaError` if it has none of these values."""
     given = req.header(header)
     if given and given not in values:
         raise failed_validation(
@@ -193,7 +194,7 @@ def _refuse_what_is_not_there(req: Request) -> None:
         raise not_implemented("Invoke with TenantId")
 
 
-async def _read(req: Request, kind: str, *, limit_bytes: int) -> bytes:
+async def read_payload(req: Request, kind: str, *, limit_bytes: int) -> bytes:
     """Return the payload, whatever `Content-Type` says: SDKs send none, or any."""
     try:
         return await read_body(req, limit_bytes=limit_bytes)
@@ -233,8 +234,9 @@ def _say_which(
         )
 
 
-def _raise_out_of_patience(invocation_id: str, seconds: int) -> NoReturn:
-    raise LambdaError(
+def out_of_patience(invocation_id: str, seconds: int) -> LambdaError:
+    """Say that nobody waits any longer for an invocation."""
+    return LambdaError(
         "ServiceException",
         f"Invocation {invocation_id} has not ended within {seconds} seconds "
         f"(EYAS_LAMBDA_WAIT_SECONDS). It goes on: GET /invocations/{invocation_id}",

@@ -129,7 +129,6 @@ def test_what_is_not_supported_says_so(client: Any) -> None:
         "ListDurableExecutionsByFunction": lambda: client.list_durable_executions_by_function(
             FunctionName="echo"
         ),
-        "InvokeWithResponseStream": lambda: client.invoke_with_response_stream(FunctionName="echo"),
         "Invoke with TenantId": lambda: client.invoke(FunctionName="echo", TenantId="a"),
     }
     for name, call in calls.items():
