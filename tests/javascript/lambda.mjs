@@ -9,6 +9,7 @@ import {
   GetDurableExecutionCommand,
   GetDurableExecutionHistoryCommand,
   InvokeCommand,
+  InvokeWithResponseStreamCommand,
   LambdaClient,
   StopDurableExecutionCommand,
   paginateListFunctions,
@@ -100,6 +101,21 @@ const scenarios = {
   async logged(name, payload) {
     const answer = await invoke(name, payload, { LogType: "Tail" });
     return Buffer.from(answer.LogResult, "base64").toString();
+  },
+
+  async streamed(FunctionName, payload) {
+    const command = new InvokeWithResponseStreamCommand({
+      FunctionName,
+      Payload: JSON.stringify(payload),
+    });
+    const { StatusCode, ResponseStreamContentType, EventStream } = await client.send(command);
+    const chunks = [];
+    let complete;
+    for await (const event of EventStream) {
+      if (event.PayloadChunk) chunks.push(Buffer.from(event.PayloadChunk.Payload).toString());
+      if (event.InvokeComplete) complete = event.InvokeComplete;
+    }
+    return { StatusCode, ResponseStreamContentType, chunks, complete };
   },
 
   async dry(name) {

@@ -90,6 +90,15 @@ def flood(lines: int):
 
 
 @function
+def spell(word: str):
+    """Yield a word's letters, and fail at a blank."""
+    for letter in word:
+        if letter == " ":
+            raise CustomException("one word only")
+        yield letter
+
+
+@function
 def die(event):
     os.kill(os.getpid(), signal.SIGKILL)
 

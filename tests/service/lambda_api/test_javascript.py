@@ -131,6 +131,22 @@ def test_the_tail_of_the_log_is_read(run: Run) -> None:
     assert "REPORT RequestId: " in tail
 
 
+def test_what_a_handler_yields_is_streamed(run: Run) -> None:
+    answer = run("streamed", "spell", {"word": "aüz"})
+
+    assert answer["StatusCode"] == 200
+    assert answer["chunks"] == ["a", "ü", "z"]
+    assert answer["complete"] == {}
+
+
+def test_a_stream_says_how_it_has_failed(run: Run) -> None:
+    answer = run("streamed", "spell", {"word": "a z"})
+
+    assert answer["chunks"] == ["a"]
+    assert answer["complete"]["ErrorCode"] == "Unhandled"
+    assert json.loads(answer["complete"]["ErrorDetails"])["errorType"] == "CustomException"
+
+
 def test_a_dry_run_runs_nothing(run: Run, stack: Stack) -> None:
     before = stack.request("/functions/echo").body["counts"]
 
