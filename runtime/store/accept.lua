@@ -86,6 +86,7 @@ local function accept(kind, offer, values, id, payload, message)
       'delay', offer.delay)
     call('ZADD', 'eyas:delayed', due, id)
   end
+  announce(id, 'queued')
 end
 
 -- The answer to an offer whose invocations are the arguments from `first` to `last`.

@@ -19,7 +19,7 @@ for i = 2, #ARGV, 3 do
       whole(now - ARGV[i + 2]))
     redis.call('HDEL', record_of(id), 'progress')
     redis.call('HSET', running_of(ARGV[1]), tag, id)
-    redis.call('PUBLISH', record_of(id), 'running')
+    tell(id, 'running')
   end
 end
 return lost

@@ -50,7 +50,7 @@ redis.call('ZREM', 'eyas:delayed', ARGV[1])
 note_seen(now, ARGV[4] + ARGV[5], ARGV[1])
 redis.call('SET', KEYS[2], ARGV[3], 'PX', kept_ms(ARGV[4]))
 redis.call('PUBLISH', KEYS[2], ARGV[3])
-redis.call('PUBLISH', KEYS[1], 'cancelled')
+tell(ARGV[1], 'cancelled')
 if found[4] then
   tell_of_end(ARGV[1], now, found[4], nil, ARGV[8], ARGV[9], ARGV[10])
 end

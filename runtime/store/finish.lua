@@ -128,6 +128,7 @@ local function finish(tag, id, status_now, celery_result, reason, field, value, 
   local is_heard = redis.call('PUBSUB', 'NUMSUB', record)[2] > 0
   redis.call('PUBLISH', record,
     is_heard and status_now .. ' ' .. cmsgpack.pack(redis.call('HGETALL', record)) or status_now)
+  announce(id, status_now)
   answer(1, attempt, accepted_at, started_at, finished_at, found[5] or '')
 end
 

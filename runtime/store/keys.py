@@ -58,6 +58,8 @@ broker's own.
 Channels: `eyas:invocation:{id}` gets each new status, and if somebody listens when an attempt ends
 the invocation, after a blank the record: its fields and values, packed by `cmsgpack`;
 what is no status if the record is gone; and `yielded` when there is news in `eyas:chunks:{id}`.
+`eyas:changes:{status}` gets, while somebody listens, each invocation that gets this status: its id
+and what a line about it needs, packed by `cmsgpack`.
 `celery-task-meta-{id}` gets Celery's result.
 
 Fields of a record: `function`, `status`, `trigger`, `payload` (JSON), `attempt`, `max_attempts`,
@@ -113,6 +115,11 @@ def invocation(invocation_id: str) -> str:
 
 def chunks(invocation_id: str) -> str:
     return f"eyas:chunks:{invocation_id}"
+
+
+def changes(status: str) -> str:
+    """Name of the channel of all invocations that get a status."""
+    return f"eyas:changes:{status}"
 
 
 def counts(function: str) -> str:

@@ -22,7 +22,7 @@ if found[1] == 'running' then
   count(found[4], 'running', 'queued')
   redis.call('HSET', KEYS[1], 'status', 'queued')
   let_go(worker, tag)
-  redis.call('PUBLISH', KEYS[1], 'queued')
+  tell(ARGV[1], 'queued')
 end
 meter('recovered:' .. found[4], 1)
 remember(ARGV[1], 'recovered', now_us())

@@ -19,4 +19,5 @@ note_seen(now, ARGV[7] + ARGV[8], ARGV[3])
 bury(ARGV[3], ARGV[4], ARGV[9], queue, message, now, ARGV[7])
 list(now, tonumber(ARGV[7]), {ARGV[3] .. ' ' .. ARGV[4]})
 let_go(ARGV[1], ARGV[2])
+announce(ARGV[3], 'failed')
 return 1

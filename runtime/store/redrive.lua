@@ -36,5 +36,5 @@ end
 redis.call('PERSIST', KEYS[1])
 redis.call('ZADD', 'eyas:open', whole(now), ARGV[1])
 redis.call('DEL', KEYS[2])
-redis.call('PUBLISH', KEYS[1], 'queued')
+tell(ARGV[1], 'queued')
 return 1

@@ -44,6 +44,32 @@ local function meter(what, by)
   redis.call('HINCRBY', METRICS, what, whole(by))
 end
 
+-- Whether somebody listens to a status of all invocations; each channel is looked at once.
+local heard = {}
+
+-- Tell who listens to a status of all invocations, if anybody does, that one has it now. What is told
+-- is read by `runtime.store.changes`.
+local function announce(id, status)
+  local channel = 'eyas:changes:' .. status
+  if heard[channel] == nil then
+    heard[channel] = redis.call('PUBSUB', 'NUMSUB', channel)[2] > 0
+  end
+  if heard[channel] then
+    local found = redis.call('HMGET', record_of(id), 'function', 'attempt', 'max_attempts',
+      'accepted_at', 'started_at', 'finished_at', 'due_at', 'error')
+    for i = 1, #found do
+      found[i] = found[i] or ''
+    end
+    redis.call('PUBLISH', channel, cmsgpack.pack({id, unpack(found)}))
+  end
+end
+
+-- Tell who watches an invocation, and who listens to all of them, that it has a status now.
+local function tell(id, status)
+  redis.call('PUBLISH', record_of(id), status)
+  announce(id, status)
+end
+
 -- Add to an invocation's history, of which the latest 20,000 bytes or so are kept. `more` are further
 -- members, as JSON text after a comma.
 local function remember(id, what, now, more)
@@ -202,7 +228,7 @@ local function give_back(worker, tag, message, is_fault)
         meter('crashed:' .. found[1], 1)
         redis.call('HINCRBY', record_of(id), 'crashes', 1)
       end
-      redis.call('PUBLISH', record_of(id), 'queued')
+      tell(id, 'queued')
     end
   else
     _, id = ours(message)
@@ -275,7 +301,7 @@ local DESTINATION = {succeeded = 'on_success', failed = 'on_failure', expired = 
 -- redriven. `message` is the queue's, with TELL-KIND and TELL-ID in place of what differs.
 local function tell_of_end(id, now, callback, destination, message, retries, max_age)
   local number = redis.call('HINCRBY', record_of(id), 'ends', 1)
-  local function tell(kind, payload)
+  local function queue(kind, payload)
     local name, told = 'eyas.' .. kind, id .. '.' .. kind .. '.' .. number
     redis.call('HSET', record_of(told), 'function', name, 'status', 'queued', 'attempt', 0,
       'accepted_at', whole(now), 'trigger', kind, 'payload', cjson.encode(payload),
@@ -285,12 +311,13 @@ local function tell_of_end(id, now, callback, destination, message, retries, max
     count(name, nil, 'queued')
     list(now, max_age, {told .. ' ' .. name})
     redis.call('LPUSH', 'celery', (string.gsub(message, 'TELL%-(%u+)', {KIND = kind, ID = told})))
+    announce(told, 'queued')
   end
   if callback then
-    tell('callback', {invocation_id = id, url = callback})
+    queue('callback', {invocation_id = id, url = callback})
   end
   if destination then
-    tell('destination', {invocation_id = id, destination = destination})
+    queue('destination', {invocation_id = id, destination = destination})
   end
 end
 

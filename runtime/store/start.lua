@@ -53,6 +53,7 @@ if status == 'running' then
   -- What ran it is lost: it waits again, and this is its message.
   count(name, 'running', 'queued')
   redis.call('HSET', KEYS[1], 'status', 'queued')
+  tell(ARGV[3], 'queued')
   status = 'queued'
   let_go(worker, tag)
 end
@@ -106,5 +107,5 @@ found[2] = redis.call('HINCRBY', KEYS[1], 'attempt', 1)
 redis.call('HSET', KEYS[1], 'status', 'running', 'started_at', whole(now), 'claim', claim)
 redis.call('HDEL', KEYS[1], 'progress', 'parked', 'due_at')
 redis.call('HSET', running_of(ARGV[1]), ARGV[2], ARGV[3])
-redis.call('PUBLISH', KEYS[1], 'running')
+tell(ARGV[3], 'running')
 return answer('run', now)

@@ -1,26 +1,28 @@
-"""Learning of a status change by the broker's push: any number of waiters, one connection.
+"""Learning of status changes by the broker's push: any number of waiters, one connection.
 
 Pub/sub does not repeat itself: what was published before the broker took the subscription is
 missed. So a waiter has to read the record once the subscription is in force, unless it knows that
 it was in force before there was anything to miss. After a lost connection every waiter is told to
 read again.
+
+Who listens to all invocations cannot read what was missed: it is told that something may have been.
 """
 
 import asyncio
 import contextlib
 import time
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable, Collection, Iterator
+from functools import partial
+from typing import Any, TypeVar, cast
 
 import structlog
 from redis.exceptions import ConnectionError as LostError
 from redis.exceptions import RedisError
 
-from runtime.invocation import TERMINAL, Record
-from runtime.store import keys, records
-from runtime.store.chunks import YIELDED
+from runtime.invocation import Status
+from runtime.store import keys
+from runtime.store.channels import Hears, InvocationChannel, Listener, StatusChannel, Watch
 from runtime.store.client import Pool
 from runtime.store.link import Subscription
 
@@ -33,68 +35,16 @@ _RECONNECT_SECONDS = 0.2
 # Keeps the connection subscribed, and so readable, while nobody waits.
 _IDLE_CHANNEL = "eyas:watcher"
 
-
-class Watch:
-    """One waiter. `changed` is set whenever the record is worth reading again: at the end.
-
-    With `follows`, also at each change of the status, and when there are chunks.
-
-    `record` is the terminal one, if that came with the news: there is nothing left to read.
-    """
-
-    def __init__(self, channel: "_Channel", *, follows: bool) -> None:
-        self.follows = follows
-        self.changed = asyncio.Event()
-        self.record: Record | None = None
-        self._channel = channel
-        self.reads_first = False
-
-    def read_first(self) -> None:
-        """Set `changed` once the subscription is in force: something may have been missed."""
-        self.reads_first = True
-        if self._channel.is_subscribed:
-            self.changed.set()
-
-
-@dataclass(slots=True, eq=False)
-class _Channel:
-    invocation_id: str
-    is_subscribed: bool = False
-    was_lost: bool = False
-    watches: set[Watch] = field(default_factory=set)
-
-    def tell(self, news: bytes) -> None:
-        """Wake the waiters if the invocation has ended, and those that follow it at any news."""
-        status, record = None, None
-        # What is not ours, or is not to be read like this, may mean anything.
-        with contextlib.suppress(ValueError):
-            status, record = records.read_news(self.invocation_id, news)
-        is_on_the_way = news == YIELDED or (status is not None and status not in TERMINAL)
-        for watch in self.watches:
-            if watch.follows or not is_on_the_way:
-                watch.record = record
-                watch.changed.set()
-
-    def confirm(self) -> None:
-        """Take note that the subscription is in force."""
-        self.is_subscribed = True
-        for watch in self.watches:
-            if watch.reads_first or self.was_lost:
-                watch.changed.set()
-
-    def lose(self) -> None:
-        """Take note that it is not in force any more, though the broker may have had it."""
-        self.is_subscribed = False
-        self.was_lost = True
+_C = TypeVar("_C", InvocationChannel, StatusChannel)
 
 
 class Watcher:
-    """Tells waiters when an invocation may have reached a terminal status."""
+    """Tells waiters when an invocation may have changed, and listeners of all changes."""
 
     def __init__(self, url: str) -> None:
         # Of redis-py's pool only the making of connections is used.
         self._pool = Pool.of(url, reply_seconds=None, connections=1)
-        self._channels: dict[str, _Channel] = {}
+        self._channels: dict[str, InvocationChannel | StatusChannel] = {}
         self._unconfirmed: Counter[str] = Counter()
         self._subscription: Subscription | None = None
         self._task: asyncio.Task[None] | None = None
@@ -112,27 +62,50 @@ class Watcher:
         await self._pool.aclose()
 
     @contextlib.contextmanager
-    def watch(self, invocation_id: str, *, follows: bool = False) -> Iterator[Watch]:
-        """Watch an invocation. On entry the subscription is on its way, and not confirmed yet.
-
-        With `follows` the waiter hears of everything, else of the end only.
-        """
+    def watch(self, invocation_id: str, *, hears: Hears = Hears.ENDS) -> Iterator[Watch]:
+        """Watch an invocation. On entry the subscription is on its way, and not confirmed yet."""
         name = keys.invocation(invocation_id)
-        channel = self._channels.get(name)
-        if channel is None:
-            channel = self._channels[name] = _Channel(invocation_id)
-            if self._subscription is not None:  # else it subscribes to everything when connected
-                self._subscribe(self._subscription, name)
-        watch = Watch(channel, follows=follows)
-        channel.watches.add(watch)
+        channel = self._enter(name, lambda: InvocationChannel(invocation_id))
+        watch = Watch(channel, hears=hears)
+        channel.waiting.add(watch)
         try:
             yield watch
         finally:
-            channel.watches.discard(watch)
-            if not channel.watches and self._channels.get(name) is channel:
-                del self._channels[name]
-                if self._subscription is not None:
-                    self._subscription.unsubscribe(name)
+            channel.waiting.discard(watch)
+            self._leave(name, channel)
+
+    @contextlib.contextmanager
+    def listen(self, statuses: Collection[Status]) -> Iterator[Listener]:
+        """Listen to all invocations that get one of these statuses, whichever they are.
+
+        On entry the subscriptions are on their way.
+        """
+        listener = Listener()
+        entered: dict[str, StatusChannel] = {}
+        try:
+            for status in statuses:
+                name = keys.changes(status)
+                entered[name] = channel = self._enter(name, partial(StatusChannel, status))
+                channel.add(listener)
+            yield listener
+        finally:
+            for name, channel in entered.items():
+                channel.waiting.discard(listener)
+                self._leave(name, channel)
+
+    def _enter(self, name: str, make: Callable[[], _C]) -> _C:
+        channel = self._channels.get(name)
+        if channel is None:
+            channel = self._channels[name] = make()
+            if self._subscription is not None:  # else it subscribes to everything when connected
+                self._subscribe(self._subscription, name)
+        return cast("_C", channel)  # names of different kinds differ
+
+    def _leave(self, name: str, channel: InvocationChannel | StatusChannel) -> None:
+        if not channel.waiting and self._channels.get(name) is channel:
+            del self._channels[name]
+            if self._subscription is not None:
+                self._subscription.unsubscribe(name)
 
     def _subscribe(self, subscription: Subscription, *names: str) -> None:
         self._unconfirmed.update(names)

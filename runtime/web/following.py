@@ -12,6 +12,7 @@ from runtime.errors import BrokerUnavailableError, EyasError
 from runtime.function import Function
 from runtime.invocation import Record, Status
 from runtime.store import chunks
+from runtime.store.channels import Hears
 from runtime.store.chunks import Followed
 from runtime.web.invoking import Invoker
 from runtime.web.terms import Patience
@@ -34,7 +35,7 @@ async def follow(
     end, `LostAttemptError`, and what `Invoker.read` raises.
     """
     seen = _Seen()
-    with invoker.watcher.watch(invocation_id, follows=True) as watch:
+    with invoker.watcher.watch(invocation_id, hears=Hears.CHUNKS) as watch:
         watch.read_first()
         leaving = asyncio.create_task(patience.hung_up())
         leaving.add_done_callback(lambda _: watch.changed.set())

@@ -25,9 +25,9 @@ from runtime.outcome import CANCELLED_WAITING
 from runtime.settings import Settings
 from runtime.store import AsyncStore, GroupCommit, Watcher, lifecycle, records
 from runtime.store.accepting import Accepted, Accepting, Offer
+from runtime.store.channels import Watch
 from runtime.store.lifecycle import Cancelling
 from runtime.store.records import Gone
-from runtime.store.watcher import Watch
 from runtime.web.terms import Patience, Terms
 
 _READ_AGAIN_SECONDS = 0.2

@@ -11,6 +11,7 @@ from runtime.invocation import Invocation, new_id
 from runtime.message import encode
 from runtime.store import GroupCommit, Watcher, keys, lifecycle, records
 from runtime.store.accepting import Offer
+from runtime.store.channels import Hears
 from runtime.testing import Stack
 from tests import tickets
 from tests.store_bench import RETENTION, Bench, an_invocation
@@ -79,23 +80,26 @@ def test_who_came_late_reads_once_the_subscription_is_in_force(
     asyncio.run(check())
 
 
-def test_who_waits_for_the_end_is_not_woken_by_what_is_yielded(
-    broker: Stack, raw: redis.Redis
-) -> None:
+def test_nobody_is_woken_by_more_than_is_waited_for(broker: Stack, raw: redis.Redis) -> None:
     async def check() -> None:
         async with watching(broker) as (watcher, _):
             channel = keys.invocation("one")
-            with watcher.watch("one") as waiting, watcher.watch("one", follows=True) as following:
-                following.read_first()
-                for news in (None, "running", "yielded"):
-                    if news is not None:
-                        raw.publish(channel, news)
-                    await within(following.changed.wait())
-                    following.changed.clear()
-                    assert not waiting.changed.is_set()
-                raw.publish(channel, "failed")
-                await within(waiting.changed.wait())
-                await within(following.changed.wait())
+            with contextlib.ExitStack() as watches:
+                ends, statuses, chunks = (
+                    watches.enter_context(watcher.watch("one", hears=hears)) for hears in Hears
+                )
+                chunks.read_first()
+                await within(chunks.changed.wait())
+                for news, woken in (
+                    ("yielded", [chunks]),
+                    ("running", [chunks, statuses]),
+                    ("failed", [chunks, statuses, ends]),
+                ):
+                    chunks.changed.clear()
+                    raw.publish(channel, news)
+                    await within(chunks.changed.wait())
+                    assert [w for w in (chunks, statuses, ends) if w.changed.is_set()] == woken
+                    statuses.changed.clear()
 
     asyncio.run(check())
 
