@@ -13,6 +13,7 @@ from runtime.settings import Settings
 from runtime.store import AsyncStore, GroupCommit, Watcher
 from runtime.web.app import App, create_app
 from runtime.web.current import CurrentApp
+from runtime.web.event_stream import OpenStreams
 from runtime.web.metrics import Refusals
 from runtime.web.server import AddressInUseError, check_address, serve
 
@@ -30,7 +31,7 @@ def main() -> None:
     store = AsyncStore(settings.broker_url)
     commits, watcher = GroupCommit(settings.broker_url), Watcher(settings.broker_url)
 
-    refusals = Refusals()
+    refusals, streams = Refusals(), OpenStreams()
 
     def make(registry: Registry) -> App:
         return create_app(
@@ -40,6 +41,7 @@ def main() -> None:
             commits=commits,
             watcher=watcher,
             refusals=refusals,
+            streams=streams,
         )
 
     app = CurrentApp(make, reloader)
@@ -53,13 +55,13 @@ def main() -> None:
     )
     with asyncio.Runner(loop_factory=loop_factory) as runner:
         logs.write_by_turns(runner.get_loop().call_soon)
-        runner.run(_serve(app, settings))
+        runner.run(_serve(app, settings, streams))
     structlog.get_logger("web").info("web.stopped")
 
 
-async def _serve(app: CurrentApp, settings: Settings) -> None:
+async def _serve(app: CurrentApp, settings: Settings, streams: OpenStreams) -> None:
     following = asyncio.create_task(app.follow()) if settings.reload else None
-    await serve(app, settings)
+    await serve(app, settings, before_stop=streams.end)
     if following is not None:
         following.cancel()
 

@@ -10,8 +10,11 @@ from runtime.settings import Settings
 from runtime.store import AsyncStore, GroupCommit, Watcher
 from runtime.web import blog, dead_letters, emulator, health, problems, schedules
 from runtime.web.aws.api import LambdaApi
+from runtime.web.changes import Changes
+from runtime.web.event_stream import OpenStreams
 from runtime.web.exchange import Request
 from runtime.web.functions import FunctionList, FunctionResource, UnknownFunction
+from runtime.web.invocation_events import InvocationEvents
 from runtime.web.invocation_logs import InvocationLogs
 from runtime.web.invocations import InvocationList, InvocationResource, Replay
 from runtime.web.invoking import Invoker
@@ -30,12 +33,15 @@ def create_app(
     commits: GroupCommit,
     watcher: Watcher,
     refusals: Refusals | None = None,
+    streams: OpenStreams | None = None,
 ) -> App:
     """Make the application: one route for each function, and those around them.
 
-    `refusals` goes on counting where another application has stopped.
+    `refusals` goes on counting where another application has stopped. Whoever stops the server ends
+    `streams` before.
     """
     refusals = refusals or Refusals()
+    streams = streams or OpenStreams()
     middleware: list[Any] = [
         Edge(settings=settings, refusals=refusals),
         Connections(store=store, commits=commits, watcher=watcher),
@@ -59,8 +65,12 @@ def create_app(
     app.add_route("/events", Events(registry=registry, invoker=invoker))
     app.add_route("/invocations", InvocationList(store=store))
     app.add_route("/invocations/{invocation_id}", InvocationResource(invoker=invoker))
+    app.add_route(
+        "/invocations/{invocation_id}/events", InvocationEvents(invoker=invoker, streams=streams)
+    )
     app.add_route("/invocations/{invocation_id}/logs", InvocationLogs(invoker=invoker))
     app.add_route("/invocations/{invocation_id}/replay", Replay(registry=registry, invoker=invoker))
+    app.add_route("/changes", Changes(watcher=watcher, streams=streams))
     letters = dead_letters.DeadLetters(store=store, registry=registry, settings=settings)
     app.add_route("/dead-letters", dead_letters.DeadLetterList(letters=letters))
     app.add_route("/dead-letters/redrive", dead_letters.RedriveAll(letters=letters))

@@ -34,7 +34,7 @@ class InvocationList:
             listing.read_part,
             limit=paging.limit_of(req),
             function=req.get_param("function"),
-            statuses=_statuses(req),
+            statuses=statuses_of(req),
             since_us=_since_us(req),
         )
         position = paging.position_of(req, _POSITION)
@@ -55,7 +55,7 @@ def _position(text: str | None) -> Position | None:
     return Position(*map(int, text.split("."))) if text is not None else None
 
 
-def _statuses(req: Request) -> tuple[Status, ...]:
+def statuses_of(req: Request) -> tuple[Status, ...]:
     """Return the statuses that are wanted; raises falcon's 400."""
     given = ",".join(req.get_param_as_list("status") or [])
     try:

@@ -7,6 +7,7 @@ port. See docs/decisions/0002-granian.md for what was measured.
 import asyncio
 import signal
 import socket
+from collections.abc import Callable
 from typing import Any
 
 from granian.constants import Interfaces
@@ -69,8 +70,11 @@ def _adapted(app: Any) -> Any:
     return call
 
 
-async def serve(app: Any, settings: Settings) -> None:
-    """Serve until SIGTERM or SIGINT; requests that are under way are finished."""
+async def serve(app: Any, settings: Settings, *, before_stop: Callable[[], None]) -> None:
+    """Serve until SIGTERM or SIGINT; requests that are under way are finished.
+
+    `before_stop` ends those that would go on for ever.
+    """
     address = _resolve(settings)[4][0]
     server = Server(
         _adapted(app),
@@ -83,7 +87,12 @@ async def serve(app: Any, settings: Settings) -> None:
         log_dictconfig=pass_through("_granian", "granian.access"),
         log_level=LogLevels.error,
     )
+
+    def stop() -> None:
+        before_stop()
+        server.stop()  # type: ignore[no-untyped-call]
+
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, server.stop)
+        loop.add_signal_handler(number, stop)
     await server.serve()
