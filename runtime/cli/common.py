@@ -1,14 +1,15 @@
 """What the commands share: the settings, and requests to the running stack."""
 
+import contextlib
 import json
 import os
 import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from http.client import HTTPException
+from http.client import HTTPException, HTTPResponse
 from typing import Any
 
 import click
@@ -70,23 +71,48 @@ def request(
 
     With `wait_seconds`, ask the stack to wait; it may wait less.
     """
-    base = (url or settings().web_url).rstrip("/")
-    if not base.startswith(("http://", "https://")):
-        raise click.ClickException(f"--url {base!r}: expected http:// or https://")
     sent_headers = {"Content-Type": "application/json"} | dict(headers or {})
     if wait_seconds is not None:
         granted = max(1, min(round(wait_seconds), _LONGEST_WAIT_SECONDS))
         sent_headers["Prefer"] = f"wait={granted}"
         answer_seconds += granted
+    with asked(
+        url, path, method=method, body=body, headers=sent_headers, seconds=answer_seconds
+    ) as (
+        base,
+        answer,
+    ):
+        return answer_of(base, answer)
+
+
+@contextlib.contextmanager
+def asked(
+    url: str | None,
+    path: str,
+    *,
+    method: str | None = None,
+    body: bytes | None = None,
+    headers: Mapping[str, str] | None = None,
+    seconds: float,
+) -> Iterator[tuple[str, HTTPResponse | urllib.error.HTTPError]]:
+    """Send one request; yield where it was sent, and the answer, whose body is not read yet.
+
+    Nothing may take longer than `seconds`: connecting, the beginning of the answer, a part of it.
+    What goes wrong meanwhile, also while the body is read, is a one-line error.
+    """
+    base = (url or settings().web_url).rstrip("/")
+    if not base.startswith(("http://", "https://")):
+        raise click.ClickException(f"--url {base!r}: expected http:// or https://")
     try:
         sent = urllib.request.Request(  # noqa: S310  checked
-            base + path, data=body, headers=sent_headers, method=method
+            base + path, data=body, headers=dict(headers or {}), method=method
         )
-        with urllib.request.urlopen(sent, timeout=answer_seconds) as answer:  # noqa: S310  checked
-            return _answer(base, answer.status, answer.read())
-    except urllib.error.HTTPError as error:
-        with error:
-            return _answer(base, error.code, error.read())
+        try:
+            answer = urllib.request.urlopen(sent, timeout=seconds)  # noqa: S310  checked
+        except urllib.error.HTTPError as error:
+            answer = error
+        with answer:
+            yield base, answer
     except (ValueError, HTTPException) as error:
         raise click.ClickException(f"{base!r} is not a URL that can be asked: {error}") from None
     except OSError as error:  # URLError is one
@@ -132,7 +158,9 @@ def pretty(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, indent=2)
 
 
-def _answer(base: str, status: int, raw: bytes) -> Answer:
+def answer_of(base: str, answer: HTTPResponse | urllib.error.HTTPError) -> Answer:
+    """Read an answer to its end; what is no JSON is no answer of Eyas."""
+    status, raw = answer.status or 0, answer.read()
     try:
         return Answer(status=status, body=json.loads(raw) if raw else None)
     except ValueError:

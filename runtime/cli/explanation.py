@@ -4,6 +4,8 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
+from runtime.cli.durations import in_words
+
 _BY = {
     "http": "over HTTP",
     "event": "for an event",
@@ -29,7 +31,6 @@ _HAPPENED = {
     "something else than Eyas had taken its message away",
     "redriven": "it was taken out of the dead letters and queued again",
 }
-_SECONDS_OF = (("d", 86_400), ("h", 3600), ("min", 60))
 
 
 def explain(record: Mapping[str, Any], *, now: datetime, workers: int | None) -> Iterator[str]:
@@ -56,7 +57,7 @@ def _accepted(record: Mapping[str, Any]) -> str:
     if record.get("replay_of"):
         text += f", as a replay of {record['replay_of']}"
     if record.get("delay_seconds"):
-        text += f". It was asked to wait {_lasting(record['delay_seconds'])} before it runs"
+        text += f". It was asked to wait {in_words(record['delay_seconds'])} before it runs"
     return f"{text}."
 
 
@@ -100,7 +101,7 @@ def _attempt(record: Mapping[str, Any], *, is_first: bool) -> Iterator[str]:
     if record["status"] in {"queued", "retrying"} or record["started_at"] is None:
         return
     waited = (
-        f", {_lasting(record['queue_wait_ms'] / 1000)} after it was accepted" if is_first else ""
+        f", {in_words(record['queue_wait_ms'] / 1000)} after it was accepted" if is_first else ""
     )
     yield f"Attempt {record['attempt']} began at {_time(record['started_at'])}{waited}."
 
@@ -110,7 +111,7 @@ def _end(record: Mapping[str, Any], *, has_run: bool) -> Iterator[str]:
         return
     at = _time(record["finished_at"])
     is_timed = has_run and record["run_ms"] is not None
-    ran = f" after {_lasting(record['run_ms'] / 1000)}" if is_timed else ""
+    ran = f" after {in_words(record['run_ms'] / 1000)}" if is_timed else ""
     if record["status"] == "succeeded":
         yield f"It succeeded{ran}, at {at}."
         return
@@ -127,7 +128,7 @@ def _next(record: Mapping[str, Any], *, now: datetime, workers: int | None) -> I
     match record["status"]:
         case "queued" | "retrying" if record["due_at"] is not None:
             due = datetime.fromisoformat(record["due_at"])
-            when = _lasting((due - now).total_seconds()) if due > now else "no time"
+            when = in_words((due - now).total_seconds()) if due > now else "no time"
             yield f"Next: attempt {record['attempt'] + 1}, in {when}, at {_time(record['due_at'])}."
         case "queued" | "retrying" if workers == 0:
             yield "Next: nothing, until a worker takes messages. None does: is one started?"
@@ -135,12 +136,12 @@ def _next(record: Mapping[str, Any], *, now: datetime, workers: int | None) -> I
             waits = datetime.fromisoformat(record["accepted_at"])
             yield (
                 f"Next: attempt {record['attempt'] + 1}, as soon as a worker has room for it. It "
-                f"was accepted {_lasting((now - waits).total_seconds())} ago."
+                f"was accepted {in_words((now - waits).total_seconds())} ago."
             )
         case "running":
             began = datetime.fromisoformat(record["started_at"])
             yield (
-                f"It has been running for {_lasting((now - began).total_seconds())}. Next: its end."
+                f"It has been running for {in_words((now - began).total_seconds())}. Next: its end."
             )
         case _ if record.get("dead_letter"):
             yield (
@@ -161,19 +162,4 @@ def _time(text: str) -> str:
 
 def _between(start: str, end: str) -> str:
     passed = datetime.fromisoformat(end) - datetime.fromisoformat(start)
-    return _lasting(passed.total_seconds())
-
-
-def _lasting(seconds: float) -> str:
-    """Return a length of time in units that suit it: `3.2 ms`, `1.5 s`, `2 min 5 s`, `3 d 1 h`."""
-    seconds = max(0.0, seconds)
-    if seconds < 1:
-        return f"{seconds * 1000:.3g} ms"
-    if seconds < _SECONDS_OF[-1][1]:
-        return f"{seconds:.3g} s"
-    left, parts = round(seconds), []
-    for unit, size in (*_SECONDS_OF, ("s", 1)):
-        count, left = divmod(left, size)
-        if count:
-            parts.append(f"{count} {unit}")
-    return " ".join(parts[:2])
+    return in_words(passed.total_seconds())

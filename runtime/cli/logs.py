@@ -2,10 +2,8 @@
 
 import os
 import re
-import select
 import signal
 import sys
-import time
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -13,6 +11,7 @@ from typing import Any
 
 import click
 
+from runtime.cli import output
 from runtime.errors import EyasError, SettingsError
 from runtime.logs.files import families
 from runtime.logs.reader import LEVEL_NAMES, LogFilter, follow, read
@@ -98,25 +97,22 @@ def logs(
     """  # noqa: D301  click reads the backspace
     wanted = LogFilter(id=identifier, function=function, level=level, since=since)
     try:
-        log_dir = Settings.from_environment(os.environ).log_dir
-        if not is_following and not families(log_dir):
-            raise click.ClickException(_no_files(log_dir))
-        records: Iterator[LogRecord]
-        if is_following:
-            records = follow(log_dir, filter=wanted, stop=_ReaderGone())
-        else:
-            records = read(log_dir, filter=wanted)
-        printed_count = _print(records, is_json=is_json)
-        if identifier and not printed_count and not is_following:
-            raise click.ClickException(f"no line in {log_dir} has the id {identifier!r}")
+        with output.until_unread():
+            log_dir = Settings.from_environment(os.environ).log_dir
+            if not is_following and not families(log_dir):
+                raise click.ClickException(_no_files(log_dir))
+            records: Iterator[LogRecord]
+            if is_following:
+                records = follow(log_dir, filter=wanted, stop=_ReaderGone())
+            else:
+                records = read(log_dir, filter=wanted)
+            printed_count = _print(records, is_json=is_json)
+            if identifier and not printed_count and not is_following:
+                raise click.ClickException(f"no line in {log_dir} has the id {identifier!r}")
     except SettingsError as error:
         raise click.ClickException("; ".join(error.problems)) from error
     except EyasError as error:
         raise click.ClickException(str(error)) from error
-    except BrokenPipeError:
-        # The reader of our output, `head` perhaps, has seen enough. Python flushes stdout once
-        # more at its end, and would complain.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
         raise click.ClickException(f"cannot read the logs: {error}") from error
     except KeyboardInterrupt:
@@ -127,31 +123,20 @@ class _ReaderGone:
     """Ends `--follow` when nobody reads our output any more, even if nothing more is logged."""
 
     def wait(self, timeout: float) -> bool:
-        try:
-            descriptor = sys.stdout.fileno()
-        except OSError:  # not a real file
-            time.sleep(timeout)
-            return False
-        poller = select.poll()
-        poller.register(descriptor, 0)  # errors and hang-ups are reported unasked
-        return bool(poller.poll(timeout * 1000))
+        return output.is_unread(within_seconds=timeout)
 
 
 def _print(records: Iterator[LogRecord], *, is_json: bool) -> int:
     """Print log records as they come, and return how many there were."""
     count = 0
-    output = sys.stdout.buffer
-    has_colors = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+    has_colors = output.has_colors()
     day = datetime.now().astimezone().date()
     for count, record in enumerate(records, start=1):  # noqa: B007  the last one is returned
         if is_json:
-            text = record.line
+            output.print_bytes(record.line)
         else:
             day, heading = _heading(record, day)
-            shown = heading + render(record.fields, has_colors=has_colors)
-            text = shown.encode(sys.stdout.encoding or "utf-8", "backslashreplace")
-        output.write(text + b"\n")
-        output.flush()
+            output.print_line(heading + render(record.fields, has_colors=has_colors))
     return count
 
 
