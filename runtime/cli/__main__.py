@@ -24,6 +24,7 @@ _COMMANDS = {
     "replay": "Run an invocation once more, as a new one.",
     "schedules": "List when functions run by themselves; run one now, pause it.",
     "status": "Show what became of an invocation.",
+    "tail": "Print a line for each invocation as it ends.",
 }
 
 

@@ -36,6 +36,7 @@ def test_help_lists_every_command(run: Any) -> None:
         "new",
         "replay",
         "status",
+        "tail",
     ):
         assert f"\n  {command} " in result.output
         assert run(command, "--help").exit_code == 0

@@ -1,0 +1,57 @@
+"""A client of Server-Sent Events, as far as Eyas sends them.
+
+https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import click
+
+from runtime.cli import common
+
+_OK = 200
+# The server sends something every 15 seconds.
+_SILENCE_SECONDS = 40.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """One event; `data` is its JSON value."""
+
+    type: str
+    data: Any
+
+
+def events(url: str | None, path: str) -> Iterator[Event | None]:
+    """Yield the events of a stream, until it ends; None when a comment says that it is still there.
+
+    Raises `click.ClickException` if there is no such stream, or none any more.
+    """
+    headers = {"Accept": "text/event-stream"}
+    with common.asked(url, path, headers=headers, seconds=_SILENCE_SECONDS) as (base, answer):
+        if answer.status != _OK:
+            raise common.refuse(common.answer_of(base, answer))
+        if not answer.headers["Content-Type"].startswith("text/event-stream"):
+            raise click.ClickException(f"what answers at {base} is no stream of events")
+        yield from parse(raw.rstrip(b"\r\n") for raw in answer)
+
+
+def parse(lines: Iterator[bytes]) -> Iterator[Event | None]:
+    """Yield the events that are written in lines, which have no line ends."""
+    event_type, data = "message", list[str]()
+    for line in lines:
+        name, _, value = line.decode().partition(":")
+        match name:
+            case "" if line:
+                yield None
+            case "":
+                if data:
+                    yield Event(type=event_type, data=json.loads("\n".join(data)))
+                event_type, data = "message", []
+            case "event":
+                event_type = value.removeprefix(" ")
+            case "data":
+                data.append(value.removeprefix(" "))
