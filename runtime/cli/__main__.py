@@ -25,6 +25,7 @@ _COMMANDS = {
     "schedules": "List when functions run by themselves; run one now, pause it.",
     "status": "Show what became of an invocation.",
     "tail": "Print a line for each invocation as it ends.",
+    "top": "Watch functions, queue and workers, live.",
 }
 
 

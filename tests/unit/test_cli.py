@@ -37,6 +37,7 @@ def test_help_lists_every_command(run: Any) -> None:
         "replay",
         "status",
         "tail",
+        "top",
     ):
         assert f"\n  {command} " in result.output
         assert run(command, "--help").exit_code == 0
