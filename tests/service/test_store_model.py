@@ -31,7 +31,8 @@ from runtime.invocation import TERMINAL, IdempotencyKey, Invocation, Record, Sta
 from runtime.policy import DeadLetterReason
 from runtime.scheduler.reconciler import Search
 from runtime.settings import Retention
-from runtime.store import Store, claims, dead_letters, lifecycle, records, upkeep
+from runtime.store import Store, claims, dead_letters, keys, lifecycle, records, upkeep
+from runtime.store.changes import read_change
 from runtime.store.claims import Claim
 from runtime.store.lifecycle import Accepting, Cancelling, Ended, ToBeCancelled, Verdict
 from runtime.store.records import Gone
@@ -116,11 +117,14 @@ class Model:
     seen: set[str] = field(default_factory=set)
     revoked: set[str] = field(default_factory=set)
     dead_letters: list[str] = field(default_factory=list)
+    # Every status that each has got since it was looked at last.
+    told: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     sequence: int = 0
 
     def accept(self, name: str, function: str, *, delayed: bool, queued: bool) -> None:
         self.lives[name] = Life(id=name, function=function)
         self.counts[function].update(("accepted", Status.QUEUED))
+        self.told[name].append(Status.QUEUED)
         if not queued:
             self.lives[name].is_cancel_requested = name in self.revoked
             self.revoked.discard(name)
@@ -133,6 +137,7 @@ class Model:
     def become(self, life: Life, status: Status) -> None:
         self.counts[life.function][life.status] -= 1
         self.counts[life.function][status] += 1
+        self.told[life.id].append(status)
         life.status = status
 
     def claim(self, worker: str, room: int) -> list[tuple[Claim, Message, bool | None]]:
@@ -447,6 +452,8 @@ class StoreMachine(RuleBasedStateMachine):
         self.store = store
         self.raw = raw
         self.raw.flushall()
+        self.news = raw.pubsub()
+        self.news.subscribe(*map(keys.changes, Status))
         self.model = Model()
         self.limit: int | None = 1
         self.claims: list[tuple[Claim, str]] = []
@@ -939,6 +946,7 @@ class StoreMachine(RuleBasedStateMachine):
         life = Life(id=name, function="unknown", status=Status.FAILED, is_malformed=True)
         self.model.lives[name] = life
         self.model.counts["unknown"].update(("accepted", Status.FAILED))
+        self.model.told[name].append(Status.FAILED)
         self.model.seen.add(name)
         self.model.bury(life, held.queue)
         self.model.let_go(held)
@@ -1117,6 +1125,21 @@ class StoreMachine(RuleBasedStateMachine):
         found = Found.of(self.raw)
         self.nothing_is_lost_or_done_twice(found)
         self.the_broker_is_as_the_model_says(found)
+        self.every_change_was_told()
+
+    def every_change_was_told(self) -> None:
+        """Who listens to all statuses hears each change of each invocation, in its order."""
+        heard: dict[str, list[str]] = defaultdict(list)
+        # What was published before is answered before.
+        self.news.ping()
+        while (news := self.news.get_message(timeout=None)) is not None and news["type"] != "pong":
+            if news["type"] == "message":
+                status = Status(news["channel"].decode().removeprefix(keys.changes("")))
+                change = read_change(status, news["data"])
+                heard[change.id].append(change.status)
+                assert change.function == self.functions[change.id]
+        assert heard == self.model.told
+        self.model.told.clear()
 
     def the_broker_is_as_the_model_says(self, found: "Found") -> None:
         model = self.model
@@ -1216,6 +1239,12 @@ class StoreMachine(RuleBasedStateMachine):
     # --- the end -------------------------------------------------------------------------------
 
     def teardown(self) -> None:
+        try:
+            self.end_all()
+        finally:
+            self.news.close()
+
+    def end_all(self) -> None:
         """Run everything to its end with a worker that works, and look at what is left."""
         if sys.exc_info()[0] is not None:
             return

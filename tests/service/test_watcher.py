@@ -7,14 +7,14 @@ from typing import Any
 
 import redis
 
-from runtime.invocation import Invocation, new_id
+from runtime.invocation import Invocation, Status, new_id
 from runtime.message import encode
 from runtime.store import GroupCommit, Watcher, keys, lifecycle, records
 from runtime.store.accepting import Offer
 from runtime.store.channels import Hears
 from runtime.testing import Stack
 from tests import tickets
-from tests.store_bench import RETENTION, Bench, an_invocation
+from tests.store_bench import QUEUE, RETENTION, Bench, an_invocation
 
 PATIENCE_SECONDS = 5.0
 
@@ -167,5 +167,23 @@ def test_news_that_cannot_be_read_are_a_reason_to_read(broker: Stack, raw: redis
                     raw.publish(keys.invocation("odd"), news)
                     await within(watch.changed.wait())
                     assert watch.record is None
+
+    asyncio.run(check())
+
+
+def test_what_is_no_invocation_is_told_as_a_failure(broker: Stack, bench: Bench) -> None:
+    async def check() -> None:
+        async with watching(broker) as (watcher, _):
+            with watcher.listen([Status.FAILED]) as listener:
+                await within(listener.changed.wait())
+                assert listener.is_listening
+                listener.changed.clear()
+                bench.raw.lpush(QUEUE, b"nonsense")
+                assert bench.quarantine(bench.claim_one(), "bad-1")
+                await within(listener.changed.wait())
+                (change,) = listener.take()
+                assert (change.id, change.status) == ("bad-1", Status.FAILED)
+                assert change.error == {"type": "ValueError", "message": "no"}
+                assert not listener.has_missed
 
     asyncio.run(check())
