@@ -8,7 +8,7 @@ import falcon.asgi
 from runtime.registry import Registry
 from runtime.settings import Settings
 from runtime.store import AsyncStore, GroupCommit, Watcher
-from runtime.web import blog, dead_letters, emulator, health, problems, schedules
+from runtime.web import blog, console, dead_letters, emulator, health, problems, schedules
 from runtime.web.aws.api import LambdaApi
 from runtime.web.changes import Changes
 from runtime.web.event_stream import OpenStreams
@@ -86,6 +86,9 @@ def create_app(
     app.add_route("/status/{task_id}", blog.TaskStatus(invoker=invoker))
     app.add_route("/healthz", health.Alive())
     app.add_route("/readyz", health.Ready(store=store))
+    app.add_route("/", console.Page())
+    app.add_route("/console/about.json", console.About(settings=settings))
+    app.add_route("/console/{name}", console.Asset())
     app.add_route("/metrics", Metrics(registry=registry, store=store, refusals=refusals))
     LambdaApi(registry=registry, invoker=invoker).register(app)
     if settings.emulator:

@@ -1,0 +1,27 @@
+// Functions that run by themselves.
+
+import { ask, post } from "./api.js";
+import { button, fill, h, table } from "./dom.js";
+import { lasting, of, time } from "./words.js";
+
+export async function schedules(view, { signal }) {
+  const output = h("div", { "aria-live": "polite" });
+  const body = h("div");
+  const refresh = async () => {
+    const found = (await ask("schedules", { signal })).schedules;
+    const act = (one, what) => async () => {
+      const answer = await post(`schedules/${encodeURIComponent(one.name)}/${what}`);
+      await refresh();
+      if (answer.id) fill(output, h("p", {}, "Accepted: ", h("a", { href: `#/invocations/${encodeURIComponent(answer.id)}`, class: "mono" }, answer.id)));
+    };
+    fill(body, found.length
+      ? table("Schedules", [
+        ["Function", (one) => of(one.name)], ["Runs", (one) => one.schedule ?? (one.every ? `every ${lasting(one.every)}` : "")], ["Time zone", (one) => one.timezone ?? ""],
+        ["Next", (one) => (one.paused ? "paused" : time(one.next_run_at))], ["Latest", (one) => time(one.last_run_at)],
+        ["", (one) => h("span", { class: "row" }, button("Run now", act(one, "run"), { output }), one.paused ? button("Resume", act(one, "resume"), { output }) : button("Pause", act(one, "pause"), { output }))],
+      ], found)
+      : h("div", { class: "box" }, h("p", {}, "No function has a schedule. To have one run every five minutes:"), h("pre", {}, '@function(schedule="*/5 * * * *")\ndef clean_up() -> None: ...')));
+  };
+  fill(view, h("h1", {}, "Schedules"), output, body);
+  await refresh();
+}
