@@ -52,7 +52,14 @@ def main() -> None:
         reloader = needs.load_functions(settings)
         signal.signal(signal.SIGTERM, stop)
         signal.signal(signal.SIGINT, stop)
-        chores.append(FireSchedules(store=Store(url), reloader=reloader, follows=settings.reload))
+        chores.append(
+            FireSchedules(
+                store=Store(url),
+                reloader=reloader,
+                follows=settings.reload,
+                listed_seconds=settings.retention.record_seconds,
+            )
+        )
         threads.append(start(chores[-1]))
         log.info("scheduler.started")
         stopping.wait()

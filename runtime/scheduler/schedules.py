@@ -25,11 +25,12 @@ class FireSchedules(Chore):
 
     It looks often, and not only when the next one is due: an emulator's clock may be moved on. What
     it knows from one look to the next is only what the functions say. With `follows`, it reads them
-    anew when their files change.
+    anew when their files change. What it invokes is listed for `listed_seconds`.
     """
 
     reloader: Reloader
     follows: bool
+    listed_seconds: int
     every_seconds: float = 0.1
     _scheduled: list[tuple[Function[..., Any], Schedule]] = field(init=False)
     _looks_at: float = 0.0
@@ -124,7 +125,10 @@ class FireSchedules(Chore):
             retries=function.retry_policy.retries,
             max_age_seconds=function.retry_policy.max_age_seconds,
         )
-        offer = Offer.of([(invocation, message.encode(invocation, function.payload))])
+        offer = Offer.of(
+            [(invocation, message.encode(invocation, function.payload))],
+            listed_seconds=self.listed_seconds,
+        )
         next_us = us_of(schedule.times.next_after(time_of(due_at_us)))
         is_fired = self.store.run(
             schedules.fire(offer, function.name, seen, next_due_at_us=next_us)

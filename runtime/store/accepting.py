@@ -143,12 +143,18 @@ def accept(
     *,
     max_open: int = 0,
     idempotency: IdempotencyKey | None = None,
+    listed_seconds: int = LISTED_SECONDS,
 ) -> Step[Accepted]:
     """Write the record and queue the message.
 
     An empty message makes the record only: of a message that is claimed already.
     """
-    offer = Offer.of([(invocation, message)], max_open=max_open, idempotency=idempotency)
+    offer = Offer.of(
+        [(invocation, message)],
+        max_open=max_open,
+        idempotency=idempotency,
+        listed_seconds=listed_seconds,
+    )
     return Step(
         script=script("accept", even_if_full=not message),
         keys=(QUEUE,),

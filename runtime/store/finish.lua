@@ -120,7 +120,7 @@ local function finish(tag, id, status_now, celery_result, reason, field, value, 
     redis.call('SREM', cancelling_of(worker), id)
   end
   if found[13] or found[14] then
-    tell_of_end(id, now, found[13], found[14], ARGV[6], ARGV[7], ARGV[8])
+    tell_of_end(id, now, found[13], found[14], ARGV[3], ARGV[6], ARGV[7], ARGV[8])
   end
   redis.call('SET', result_key, celery_result, 'PX', keep_ms)
   redis.call('PUBLISH', result_key, celery_result)

@@ -98,7 +98,13 @@ local function list(now, keep_seconds, entries)
   if length == #entries and length > 0 then
     redis.call('PEXPIRE', key, kept_ms(keep_seconds + 3600))
     redis.call('ZADD', 'eyas:hours', hour, hour)
-    redis.call('ZREMRANGEBYSCORE', 'eyas:hours', '-inf', hour - keep_seconds / 3600 - 2)
+    local last = hour - keep_seconds / 3600 - 2
+    for _, old in ipairs(redis.call('ZRANGE', 'eyas:hours', '-inf', last, 'BYSCORE')) do
+      -- It may have been made to last longer. A reset would not find it any more, and its hour may
+      -- come again after one.
+      redis.call('UNLINK', 'eyas:accepted:' .. old)
+    end
+    redis.call('ZREMRANGEBYSCORE', 'eyas:hours', '-inf', last)
   end
 end
 
@@ -298,8 +304,9 @@ local DESTINATION = {succeeded = 'on_success', failed = 'on_failure', expired = 
 
 -- Queue the invocations that tell of the end of another one: `eyas.callback` a URL, and
 -- `eyas.destination` a destination, each if it is given. Ends are numbered: there are several if it is
--- redriven. `message` is the queue's, with TELL-KIND and TELL-ID in place of what differs.
-local function tell_of_end(id, now, callback, destination, message, retries, max_age)
+-- redriven. They are listed for `keep_seconds`. `message` is the queue's, with TELL-KIND and TELL-ID in
+-- place of what differs.
+local function tell_of_end(id, now, callback, destination, keep_seconds, message, retries, max_age)
   local number = redis.call('HINCRBY', record_of(id), 'ends', 1)
   local function queue(kind, payload)
     local name, told = 'eyas.' .. kind, id .. '.' .. kind .. '.' .. number
@@ -309,7 +316,7 @@ local function tell_of_end(id, now, callback, destination, message, retries, max
       'expires_at', whole(now + max_age * 1000000))
     redis.call('ZADD', 'eyas:open', whole(now), told)
     count(name, nil, 'queued')
-    list(now, max_age, {told .. ' ' .. name})
+    list(now, keep_seconds, {told .. ' ' .. name})
     redis.call('LPUSH', 'celery', (string.gsub(message, 'TELL%-(%u+)', {KIND = kind, ID = told})))
     announce(told, 'queued')
   end

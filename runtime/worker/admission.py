@@ -127,6 +127,7 @@ class Admission:
                     max_age_seconds=policy.max_age_seconds if policy else None,
                 ),
                 b"",
+                listed_seconds=self.settings.retention.record_seconds,
             )
         )
 

@@ -80,7 +80,13 @@ def destination_function(
             depth=depth,
         )
         # Known already if an earlier attempt has done it.
-        store.run(lifecycle.accept(invocation, message.encode(invocation, function.payload)))
+        store.run(
+            lifecycle.accept(
+                invocation,
+                message.encode(invocation, function.payload),
+                listed_seconds=settings.retention.record_seconds,
+            )
+        )
         return invocation.id
 
     return telling_function(DESTINATION, destination)

@@ -1,10 +1,11 @@
 """`GET /invocations`: which are listed, in which order, and that nothing moves a cursor."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import quote
 
+import celery
 import pytest
 import redis
 
@@ -16,6 +17,24 @@ from tests.service.conftest import ActingWorker
 from tests.store_bench import Bench
 
 HOUR_US = 3_600_000_000
+LONG_KEPT = """
+from runtime import function
+
+
+@function
+def echo(event):
+    return event
+
+
+@function
+def late(event):
+    return event
+
+
+@function(every=86_400)
+def daily():
+    return None
+"""
 
 
 def accept(stack: Stack, name: str = "echo", payload: Any = 1) -> str:
@@ -188,3 +207,52 @@ def test_a_reset_forgets_lists_and_time_lets_them_go(web_stack: Stack) -> None:
     after = accept(web_stack)
 
     assert listed(web_stack) == [after]
+
+
+def by_celery(stack: Stack) -> None:
+    with celery.Celery(broker=stack.redis_url) as app:
+        app.send_task("echo", args=[1])
+
+
+def by_its_schedule(stack: Stack) -> None:
+    stack.request("/schedules/daily/resume", body=b"")
+    stack.advance(86_400)
+
+
+def to_tell_of_an_end(stack: Stack) -> None:
+    delayed = stack.request("/invocations?function=late").body["invocations"][0]["id"]
+    assert stack.request(f"/invocations/{delayed}", method="DELETE").status == 202
+
+
+@pytest.fixture(scope="module")
+def long_keeping(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """A stack that keeps records for a week."""
+    folder = tmp_path_factory.mktemp("long_keeping")
+    (folder / "some.py").write_text(LONG_KEPT)
+    environment = {
+        "EYAS_RESULT_TTL_SECONDS": str(7 * 86_400),
+        "EYAS_MAX_DELAY_SECONDS": str(30 * 86_400),
+        "EYAS_CALLBACK_HOSTS": "127.0.0.1",
+        "EYAS_CALLBACK_SECRET": "a secret of some length",
+        "EYAS_WORKERS": "1",
+    }
+    with Stack(functions_dir=folder, environment=environment) as stack:
+        yield stack
+
+
+@pytest.mark.parametrize("accept_first", [by_celery, by_its_schedule, to_tell_of_an_end])
+def test_whatever_comes_first_in_an_hour_those_of_days_before_stay_listed(
+    long_keeping: Stack, accept_first: Callable[[Stack], None]
+) -> None:
+    long_keeping.reset()
+    long_keeping.request("/schedules/daily/pause", body=b"")
+    old = accept(long_keeping)
+    delay = {"Eyas-Delay": str(20 * 86_400), "Eyas-Callback": "http://127.0.0.1:9/"}
+    late = long_keeping.request("/functions/late", body=b"1", headers=delay).body["id"]
+    long_keeping.advance(3 * 86_400)
+    assert listed(long_keeping) == [late, old]
+
+    accept_first(long_keeping)
+    long_keeping.wait_for(lambda: listed(long_keeping)[0] != late, "another one to be listed")
+
+    assert listed(long_keeping)[-2:] == [late, old]
