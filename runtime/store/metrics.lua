@@ -19,5 +19,4 @@ if message then
     oldest_us = math.max(0, now_us() - accepted_at)
   end
 end
-return {redis.call('HGETALL', METRICS), BUCKETS_US, dead_letters,
-  redis.call('SCARD', 'eyas:consuming'), oldest_us}
+return {redis.call('HGETALL', METRICS), BUCKETS_US, dead_letters, count_consuming(), oldest_us}

@@ -289,6 +289,18 @@ local function forget(worker)
   redis.call('DEL', cancelling_of(worker), 'eyas:landing_queue:' .. worker)
 end
 
+-- Count the workers that take messages. One that was killed takes none, though it is known for a while.
+local function count_consuming()
+  local now, number = broker_us(), 0
+  for _, worker in ipairs(redis.call('SMEMBERS', 'eyas:consuming')) do
+    local until_us = redis.call('ZSCORE', 'eyas:leases', worker)
+    if until_us and tonumber(until_us) > now then
+      number = number + 1
+    end
+  end
+  return number
+end
+
 -- Remember for some seconds that an id was in use: it is told from one never seen even when its
 -- record has expired. One set for each day on which such memories end.
 local function note_seen(now, seconds, ...)

@@ -12,7 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 
 from runtime.invocation import Status
 from runtime.policy import DeadLetterReason
-from runtime.store import claims, lifecycle, metrics, upkeep
+from runtime.store import Store, claims, lifecycle, metrics, upkeep
 from runtime.testing import Stack
 from tests.asking import record
 from tests.service.conftest import ActingWorker
@@ -132,6 +132,19 @@ def test_openmetrics_is_spoken_to_who_asks_for_it(stack: Stack) -> None:
     assert answer.headers["content-type"].startswith("application/openmetrics-text; version=1.0.0")
     families = {family.name: family for family in parse_openmetrics(answer.raw.decode())}
     assert families["eyas_invocations_accepted"].type == "counter"
+
+
+def test_a_worker_that_was_killed_is_none(web_stack: Stack) -> None:
+    store = Store(web_stack.redis_url)
+    store.run(claims.renew("killed", consumes=True))
+    store.close()
+    assert values(web_stack)["eyas_workers"] == 1
+
+    with redis.Redis.from_url(web_stack.redis_url) as raw:
+        raw.zadd("eyas:leases", {"killed": 1})  # as if its last renewal was long ago
+
+    assert web_stack.request("/readyz").status == 503
+    assert values(web_stack)["eyas_workers"] == 0
 
 
 def test_what_waits_is_shown(web_stack: Stack) -> None:
