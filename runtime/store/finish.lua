@@ -52,10 +52,7 @@ local function finish(tag, id, status_now, celery_result, reason, field, value, 
       found[5] or '')
   end
   if redis.call('HEXISTS', in_flight_of(worker), tag) == 0 then
-    if not status then
-      -- A reset had it stopped; another one may have this id some day.
-      redis.call('SREM', cancelling_of(worker), id)
-    end
+    forget_stop(worker, id)
     return answer(0, 0, 0, 0, 0, '')
   end
   if not status or TERMINAL[status] then

@@ -14,10 +14,13 @@ local found = redis.call('HMGET', KEYS[1], 'status', 'attempt', 'accepted_at', '
 local function answer(now)
   return {1, tonumber(found[2]), tonumber(found[3]), tonumber(found[4]), now, found[5] or ''}
 end
-if found[7] ~= ARGV[1] .. ' ' .. ARGV[2] then
+if not message and found[9] ~= ARGV[8] then
+  forget_stop(ARGV[1], ARGV[3])
+  return {0}
+elseif found[7] ~= ARGV[1] .. ' ' .. ARGV[2] then
   return {0}
 elseif not message then
-  return found[9] == ARGV[8] and answer(tonumber(found[8])) or {0}
+  return answer(tonumber(found[8]))
 elseif found[1] ~= 'running' then
   return {0}
 end

@@ -219,6 +219,14 @@ local function let_go(worker, tag)
   end
 end
 
+-- A worker has done with an invocation whose claim it does not hold. If a reset had it stopped, forget
+-- that: another one may have this id some day. What somebody has cancelled, it may hold by another claim.
+local function forget_stop(worker, id)
+  if redis.call('HEXISTS', record_of(id), 'cancel_requested') == 0 then
+    redis.call('SREM', cancelling_of(worker), id)
+  end
+end
+
 -- Give one claimed message back: next in its queue. `is_fault` counts the delivery against it.
 local function give_back(worker, tag, message, is_fault)
   local _, deliveries, queue = parts_of(tag)

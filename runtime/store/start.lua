@@ -16,6 +16,7 @@
 local claim = ARGV[1] .. ' ' .. ARGV[2]
 local message = redis.call('HGET', in_flight_of(ARGV[1]), ARGV[2])
 if not message then
+  forget_stop(ARGV[1], ARGV[3])
   return {'stale', 0, '', 0, 0, 0, ''}
 end
 local found = redis.call('HMGET', KEYS[1], 'status', 'attempt', 'payload', 'accepted_at', 'claim',
