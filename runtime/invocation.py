@@ -122,7 +122,8 @@ class Record:
     """What the broker knows of an invocation.
 
     `payload`, `result`, `error` and `calling` are JSON text; times are microseconds since the Unix
-    epoch by the broker's clock. `calling` and `depth` are as in an `Invocation`.
+    epoch by the broker's clock. `calling`, `policy` and `depth` are as in an
+    `Invocation`.
     """
 
     id: str
@@ -144,6 +145,7 @@ class Record:
     delay_us: int | None = None
     history: tuple[Happening, ...] = ()
     calling: bytes | None = None
+    policy: bytes | None = None
     depth: int = 0
 
     @property

@@ -5,8 +5,8 @@
 --       5 largest payload to return, in bytes   6... tags to acknowledge
 -- returns {now, one, one, ...}, each claimed message one of
 --   {tag, message}
---   {tag, '', id, function, payload, attempts so far, accepted_at, failures, request_id}  of an
---     invocation that web accepted, that was never claimed before, and that may run; a larger
+--   {tag, '', id, function, payload, attempts so far, since when it ages, failures, request_id}
+--     of an invocation that web accepted, that was never claimed before, and that may run; a larger
 --     payload stays in the record, and is '' here
 --   {tag, '', id, function, crashes}  of any other one that web accepted: `start` tells whether it
 --     may run
@@ -36,14 +36,14 @@ local function look_at(tag, message)
   end
   local found = redis.call('HMGET', record_of(id), 'status', 'payload', 'attempt', 'accepted_at',
     'failures', 'request_id', 'claim', 'due_at', 'cancel_requested', 'expires_at', 'parked',
-    'crashes', 'policy')
+    'crashes', 'policy', 'redriven_at')
   if was_delivered or found[1] ~= 'queued' or found[7] or found[8] or found[9] or found[11] or found[13]
     or found[10] and tonumber(found[10]) < now or is_limited(name) then
     return {tag, '', id, name, tonumber(found[12] or 0)}
   end
   redis.call('HSET', record_of(id), 'claim', ARGV[1] .. ' ' .. tag)
   local payload = #found[2] <= largest_bytes and found[2] or ''
-  return {tag, '', id, name, payload, tonumber(found[3]), tonumber(found[4]),
+  return {tag, '', id, name, payload, tonumber(found[3]), tonumber(found[14] or found[4]),
     tonumber(found[5] or 0), found[6] or ''}
 end
 

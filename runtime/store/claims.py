@@ -46,7 +46,8 @@ class Ticket(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     If it is `fresh`, the invocation may run, and has not been tried since it was accepted or
     redriven. Otherwise `start` tells whether it may, and of the fields after it only `crashes` is
     known: how often the process that ran it died. One with a `policy` of its own is never fresh.
-    `claimed_at_us` is by the broker's clock. An empty payload is too large to be passed around: it
+    `claimed_at_us` is by the broker's clock, and so is `ages_since_us`: when it was accepted, or
+    redriven. An empty payload is too large to be passed around: it
     is in the record.
     """
 
@@ -57,7 +58,7 @@ class Ticket(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     fresh: bool
     payload: bytes = b""
     attempts: int = 0
-    accepted_at_us: int = 0
+    ages_since_us: int = 0
     failures: int = 0
     policy: bytes = b""
     request_id: str | None = None
@@ -254,7 +255,7 @@ def _claimed(worker: str, reply: list[Any]) -> Claimed:
                 messages.append((held, message))
             case [_, _, id_, function, *known]:
                 fresh = len(known) > 1
-                payload, attempts, accepted_at, failures, request_id, crashes = (
+                payload, attempts, ages_since, failures, request_id, crashes = (
                     (*known, 0) if fresh else (b"", 0, 0, 0, b"", *known)
                 )
                 tickets.append(
@@ -266,7 +267,7 @@ def _claimed(worker: str, reply: list[Any]) -> Claimed:
                         fresh=fresh,
                         payload=payload,
                         attempts=attempts,
-                        accepted_at_us=accepted_at,
+                        ages_since_us=ages_since,
                         failures=failures,
                         request_id=request_id.decode() or None,
                         crashes=crashes,

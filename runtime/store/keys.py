@@ -70,8 +70,8 @@ end), `ends` (how many were told of), `depth` (how many before it told the next 
 `calling` (JSON: what a caller of the Lambda API has said besides the payload), `policy` (its own),
 `history` (what happened to it on its way: JSON objects, one on each line), `delay` (microseconds
 that were asked for), `failures` (function errors so far), `crashes` (processes that died),
-`cancel_requested`, `parked`, `claim` (worker, blank, tag: who runs it), `finished_by`, `retried_by`
-(tokens of requests), `retried_at`, and, while it is
+`redriven_at` (since when it ages, then), `cancel_requested`, `parked`, `claim` (worker, blank, tag:
+who runs it), `finished_by`, `retried_by` (tokens of requests), `retried_at`, and, while it is
 delayed or a dead letter, its `message` and the `queue` to put that into.
 
 Fields of `eyas:schedules`, each followed by `:{function}`: `definition` and `due` (when it runs

@@ -64,13 +64,14 @@ class Cancelling(enum.StrEnum):
 class Started:
     """The answer to `start`. Only with the verdict `run` is the attempt started.
 
-    `policy` is the invocation's own, as `RetryPolicy.encode` has written it, or empty.
+    `ages_since_us` is when it was accepted, or redriven. `policy` is the invocation's own, as
+    `RetryPolicy.encode` has written it, or empty.
     """
 
     verdict: Verdict
     attempt: int
     payload: bytes
-    accepted_at_us: int
+    ages_since_us: int
     started_at_us: int
     failures: int
     policy: bytes = b""
@@ -103,7 +104,7 @@ def start(
             verdict=Verdict(reply[0].decode()),
             attempt=reply[1],
             payload=reply[2],
-            accepted_at_us=reply[3],
+            ages_since_us=reply[3],
             started_at_us=reply[4],
             failures=reply[5],
             policy=reply[6],

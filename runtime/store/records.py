@@ -105,6 +105,7 @@ def record(invocation_id: str, fields: Mapping[bytes, bytes]) -> Record:
         delay_us=time_of(b"delay"),
         history=history.decode(fields[b"history"]) if b"history" in fields else (),
         calling=fields.get(b"calling"),
+        policy=fields.get(b"policy"),
         depth=int(fields.get(b"depth", 0)),
     )
 

@@ -25,9 +25,10 @@ if tonumber(found[7]) == 0 then
 end
 count(name, found[3], 'queued')
 remember(ARGV[1], 'redriven', now)
--- The policy's attempts begin anew, after those that were made.
+-- The policy's attempts and its time begin anew, after those that were made.
 local retries = tonumber(redis.call('HGET', KEYS[1], 'retries') or 0)
-redis.call('HSET', KEYS[1], 'status', 'queued', 'max_attempts', found[6] + 1 + retries)
+redis.call('HSET', KEYS[1], 'status', 'queued', 'max_attempts', found[6] + 1 + retries,
+  'redriven_at', whole(now))
 redis.call('HDEL', KEYS[1], 'dead_letter', 'queue', 'message', 'error', 'finished_at', 'finished_by',
   'failures', 'crashes', 'expires_at', 'cancel_requested', 'claim', 'parked', 'progress')
 if ARGV[2] ~= '0' then

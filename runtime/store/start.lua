@@ -3,8 +3,8 @@
 -- KEYS  1 record (also the channel)
 -- ARGV  1 worker   2 tag   3 id   4 attempts that may run at a time, 0 for any number
 --       5 how many of its processes may die
--- returns {verdict, attempt, payload, accepted_at, started_at, failures, the invocation's own policy
---         or ''}; verdict is
+-- returns {verdict, attempt, payload, since when it ages, started_at, failures, the invocation's own
+--         policy or ''}; verdict is
 --   run        the attempt has started
 --   finished   the status is terminal, or the record is gone: the message was let go
 --   duplicate  the invocation runs, or waits for its time, by another message: this one was let go
@@ -21,11 +21,11 @@ if not message then
 end
 local found = redis.call('HMGET', KEYS[1], 'status', 'attempt', 'payload', 'accepted_at', 'claim',
   'cancel_requested', 'expires_at', 'crashes', 'function', 'failures', 'parked',
-  'policy')
+  'policy', 'redriven_at')
 local status, name = found[1], found[9]
 local limit = name and limit_of(name, ARGV[4])
 local function answer(verdict, started_at)
-  return {verdict, tonumber(found[2] or 0), found[3] or '', tonumber(found[4] or 0),
+  return {verdict, tonumber(found[2] or 0), found[3] or '', tonumber(found[13] or found[4] or 0),
     started_at or 0, tonumber(found[10] or 0), found[12] or ''}
 end
 -- It takes no slot: if it was woken for one, or one is free, let the next come.

@@ -10,6 +10,7 @@ import falcon.asgi
 
 from runtime.errors import UnknownDeadLetterError
 from runtime.invocation import Record, Status, is_id
+from runtime.policy import RetryPolicy
 from runtime.registry import Registry
 from runtime.settings import Settings
 from runtime.store import AsyncStore, dead_letters, records
@@ -42,7 +43,10 @@ class DeadLetters:
     async def redrive(self, record: Record) -> bool:
         """Queue one again; False if somebody else has redriven or purged it."""
         function = self.registry.get(record.function)
-        max_age_seconds = function.retry_policy.max_age_seconds if function else None
+        policy = function.retry_policy if function else None
+        if record.policy:
+            policy = RetryPolicy.decode(record.policy)
+        max_age_seconds = policy.max_age_seconds if policy else None
         return await self.store.run(
             dead_letters.redrive(record.id, max_age_seconds=max_age_seconds)
         )

@@ -313,7 +313,7 @@ class Dispatcher:
             payload=ticket.payload if is_small else None,
             attempt=ticket.attempts + (0 if is_noted else 1),
             failures=ticket.failures,
-            age_seconds=max(0, ticket.claimed_at_us - ticket.accepted_at_us) / 1_000_000,
+            age_seconds=max(0, ticket.claimed_at_us - ticket.ages_since_us) / 1_000_000,
             timeout_seconds=timeout_seconds,
             request_id=ticket.request_id,
             policy=ticket.policy,
@@ -481,7 +481,7 @@ def _with(ticket: Ticket, started: Started) -> Ticket:
         claimed_at_us=started.started_at_us,
         payload=started.payload,
         attempts=started.attempt,
-        accepted_at_us=started.accepted_at_us,
+        ages_since_us=started.ages_since_us,
         failures=started.failures,
         policy=started.policy,
     )

@@ -134,7 +134,7 @@ class Settling:
     def timed_out(self, attempt: Attempt, now: float) -> None:
         """End an attempt that was stopped at its timeout."""
         seconds = attempt.timeout_seconds
-        age_us = attempt.ticket.claimed_at_us - attempt.ticket.accepted_at_us
+        age_us = attempt.ticket.claimed_at_us - attempt.ticket.ages_since_us
         decision = judge(
             attempt.function,
             TimeoutError(),

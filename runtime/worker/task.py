@@ -202,7 +202,7 @@ class FunctionTask(celery.Task):  # type: ignore[misc]
             self.function,
             error,
             failures=started.failures + 1,
-            age_seconds=(now_us - started.accepted_at_us) / 1_000_000,
+            age_seconds=(now_us - started.ages_since_us) / 1_000_000,
             policy=started.policy,
         )
         if isinstance(decision, GiveUp):

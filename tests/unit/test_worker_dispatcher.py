@@ -192,7 +192,7 @@ def test_a_large_payload_is_left_to_the_executor_to_read(
         verdict=Verdict.RUN,
         attempt=2,
         payload=payload,
-        accepted_at_us=0,
+        ages_since_us=0,
         started_at_us=0,
         failures=1,
     )
