@@ -281,6 +281,8 @@ def test_a_function_that_is_gone_is_a_dead_letter(stack: Stack, client: Any) -> 
     new.write_text("from runtime import function\n\n\n@function\ndef soon_gone(event): ...\n")
     is_there = lambda: stack.request("/functions/soon_gone").status == 200  # noqa: E731
     stack.wait_for(is_there, "the function")
+    # Web may be ahead of the worker.
+    assert stack.invoke("soon_gone") is None
     tell(client, "work", success="soon_gone")
     new.unlink()
     is_wanted = lambda line: "soon_gone" in line.get("removed", ())  # noqa: E731
