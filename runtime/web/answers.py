@@ -1,6 +1,6 @@
 """The answers to whoever asks for an invocation: its id, or its outcome."""
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import falcon.asgi
 import msgspec
@@ -16,19 +16,7 @@ from runtime.web.invoking import Acceptance, Invoker
 from runtime.web.subscriptions import invoke_for_batch, refuse_idempotency_key
 from runtime.web.terms import Patience, Terms, patience_of, terms_of
 
-
-class _Outcome(NamedTuple):
-    status: int
-    kind: str
-    title: str
-
-
-_FAILED = _Outcome(500, "function-error", "The function failed")
-_STOPPED = _Outcome(504, "function-timeout", "The function was stopped")
-_UNSUCCESSFUL = {
-    Status.CANCELLED: _Outcome(500, "invocation-cancelled", "The invocation was cancelled"),
-    Status.EXPIRED: _Outcome(500, "invocation-expired", "The invocation became too old to run"),
-}
+_UNSUCCESSFUL = {Status.CANCELLED: problems.CANCELLED, Status.EXPIRED: problems.EXPIRED}
 
 
 async def invoke(
@@ -148,14 +136,11 @@ def _answer_outcome(req: Request, resp: falcon.asgi.Response, record: Record) ->
         )
         return
     error = msgspec.json.decode(record.error or b"null") or {}
-    failed = _STOPPED if error.get("type") == "Timeout" else _FAILED
-    outcome = _UNSUCCESSFUL.get(record.status, failed)
+    failed = problems.STOPPED if error.get("type") == "Timeout" else problems.FAILED
     problems.answer(
         req,
         resp,
-        outcome.status,
-        kind=outcome.kind,
-        title=outcome.title,
+        _UNSUCCESSFUL.get(record.status, failed),
         detail=f"{error.get('type')}: {error.get('message')}",
         invocation_id=record.id,
         function_status=record.status,

@@ -36,5 +36,4 @@ class Ready:
 
     @staticmethod
     def _refuse(req: falcon.asgi.Request, resp: falcon.asgi.Response, reason: str) -> None:
-        resp.set_header("Retry-After", str(problems.RETRY_AFTER_SECONDS))
-        problems.answer(req, resp, 503, kind="not-ready", title="Not ready", detail=reason)
+        problems.answer(req, resp, problems.NOT_READY, detail=reason)

@@ -96,9 +96,7 @@ def _refuse(req: Request, resp: falcon.asgi.Response, detail: str) -> None:
         aws.answer(req, resp, aws.of_guard(detail))
     else:
         req.refusal = "foreign-site"
-        problems.answer(
-            req, resp, 403, kind="foreign-site", title="Not for this site", detail=detail
-        )
+        problems.answer(req, resp, problems.FOREIGN_SITE, detail=detail)
     resp.complete = True
 
 

@@ -1,6 +1,7 @@
 """Errors as RFC 9457 problem details: `application/problem+json`."""
 
 import http
+from collections.abc import Mapping
 from typing import Any, NamedTuple, cast
 
 import falcon
@@ -32,60 +33,83 @@ from runtime.web.exchange import Request
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = 1
-_TRY_AGAIN = frozenset({429, 503})
+TRY_AGAIN = frozenset({429, 503})
 
 
-class _Problem(NamedTuple):
+class Problem(NamedTuple):
+    """A kind of problem: its status, the end of its `type`, and its title.
+
+    Without a kind, the type is `about:blank` and the title that of the status (section 4.2.1).
+    """
+
     status: int
-    kind: str
-    title: str
+    kind: str | None = None
+    title: str | None = None
+
+    @property
+    def type(self) -> str:
+        """The URI that tells it from other problems."""
+        return f"urn:eyas:problem:{self.kind}" if self.kind else "about:blank"
 
 
-_PROBLEMS: dict[type[EyasError], _Problem] = {
-    MalformedEventError: _Problem(400, "malformed-event", "Not a CloudEvent"),
-    MalformedJSONError: _Problem(400, "malformed-json", "The payload is not JSON"),
-    UnknownFunctionError: _Problem(404, "unknown-function", "Unknown function"),
-    UnknownInvocationError: _Problem(404, "unknown-invocation", "Unknown invocation"),
-    UnknownDeadLetterError: _Problem(404, "unknown-dead-letter", "Unknown dead letter"),
-    UnknownScheduleError: _Problem(404, "unknown-schedule", "Unknown schedule"),
-    ConflictError: _Problem(409, "invocation-finished", "The invocation is finished"),
-    ExpiredInvocationError: _Problem(410, "expired-invocation", "The record is not kept any more"),
-    PayloadTooLargeError: _Problem(413, "payload-too-large", "The payload is too large"),
-    BatchTooLargeError: _Problem(413, "batch-too-large", "The batch has too many payloads"),
-    UnknownEventFormatError: _Problem(415, "unknown-event-format", "Unknown event format"),
-    InvalidEventError: _Problem(422, "invalid-payload", "The event does not fit the function"),
-    InvalidBatchError: _Problem(422, "invalid-payload", "A payload does not fit the function"),
-    InvalidPayloadError: _Problem(422, "invalid-payload", "The payload does not fit the function"),
-    IdempotencyConflictError: _Problem(
+FOREIGN_SITE = Problem(403, "foreign-site", "Not for this site")
+NOT_READY = Problem(503, "not-ready", "Not ready")
+FAILED = Problem(500, "function-error", "The function failed")
+STOPPED = Problem(504, "function-timeout", "The function was stopped")
+CANCELLED = Problem(500, "invocation-cancelled", "The invocation was cancelled")
+EXPIRED = Problem(500, "invocation-expired", "The invocation became too old to run")
+
+OF_ERRORS: Mapping[type[EyasError], Problem] = {
+    MalformedEventError: Problem(400, "malformed-event", "Not a CloudEvent"),
+    MalformedJSONError: Problem(400, "malformed-json", "The payload is not JSON"),
+    UnknownFunctionError: Problem(404, "unknown-function", "Unknown function"),
+    UnknownInvocationError: Problem(404, "unknown-invocation", "Unknown invocation"),
+    UnknownDeadLetterError: Problem(404, "unknown-dead-letter", "Unknown dead letter"),
+    UnknownScheduleError: Problem(404, "unknown-schedule", "Unknown schedule"),
+    ConflictError: Problem(409, "invocation-finished", "The invocation is finished"),
+    ExpiredInvocationError: Problem(410, "expired-invocation", "The record is not kept any more"),
+    PayloadTooLargeError: Problem(413, "payload-too-large", "The payload is too large"),
+    BatchTooLargeError: Problem(413, "batch-too-large", "The batch has too many payloads"),
+    UnknownEventFormatError: Problem(415, "unknown-event-format", "Unknown event format"),
+    InvalidEventError: Problem(422, "invalid-payload", "The event does not fit the function"),
+    InvalidBatchError: Problem(422, "invalid-payload", "A payload does not fit the function"),
+    InvalidPayloadError: Problem(422, "invalid-payload", "The payload does not fit the function"),
+    IdempotencyConflictError: Problem(
         422, "idempotency-conflict", "The key was used with another payload"
     ),
-    ThrottledError: _Problem(429, "throttled", "Too many invocations wait or run"),
-    BrokerUnavailableError: _Problem(503, "broker-unavailable", "The broker is unavailable"),
+    ThrottledError: Problem(429, "throttled", "Too many invocations wait or run"),
+    BrokerUnavailableError: Problem(503, "broker-unavailable", "The broker is unavailable"),
 }
 
 
 def answer(
     req: falcon.asgi.Request,
     resp: falcon.asgi.Response,
-    status: int,
+    problem: Problem,
     *,
     detail: str | None,
-    kind: str | None = None,
-    title: str | None = None,
     **members: Any,
 ) -> None:
-    """Make `resp` a problem. Without a `kind`, the type is `about:blank` (section 4.2.1)."""
-    problem: dict[str, Any] = {
-        "type": f"urn:eyas:problem:{kind}" if kind else "about:blank",
-        "title": title or http.HTTPStatus(status).phrase,
-        "status": status,
+    """Make `resp` a problem."""
+    resp.status = problem.status
+    resp.content_type = MEDIA_TYPE
+    if problem.status in TRY_AGAIN:
+        resp.set_header("Retry-After", str(RETRY_AFTER_SECONDS))
+    resp.data = msgspec.json.encode(body_of(problem, detail=detail, instance=req.path, **members))
+
+
+def body_of(
+    problem: Problem, *, detail: str | None, instance: str, **members: Any
+) -> dict[str, Any]:
+    """Return the JSON object that says what is wrong; `instance` is the path of the request."""
+    body: dict[str, Any] = {
+        "type": problem.type,
+        "title": problem.title or http.HTTPStatus(problem.status).phrase,
+        "status": problem.status,
     }
     if detail:
-        problem["detail"] = detail
-    problem["instance"] = req.path
-    resp.status = status
-    resp.content_type = MEDIA_TYPE
-    resp.data = msgspec.json.encode(problem | members)
+        body["detail"] = detail
+    return body | {"instance": instance} | members
 
 
 def register(app: falcon.asgi.App[Any, Any]) -> None:
@@ -103,24 +127,15 @@ async def _answer_eyas_error(
     if aws.serves(req.path):
         aws.answer(req, resp, error)
         return
-    problem = _PROBLEMS.get(type(error))
+    problem = OF_ERRORS.get(type(error))
     if problem is None:
         raise error
-    req.refusal = problem.kind
-    if problem.status in _TRY_AGAIN:
-        resp.set_header("Retry-After", str(RETRY_AFTER_SECONDS))
-    answer(
-        req,
-        resp,
-        problem.status,
-        kind=problem.kind,
-        title=problem.title,
-        detail=str(error),
-        **_members(error),
-    )
+    req.refusal = problem.kind or ""
+    answer(req, resp, problem, detail=str(error), **members_of(error))
 
 
-def _members(error: EyasError) -> dict[str, Any]:
+def members_of(error: EyasError) -> dict[str, Any]:
+    """Return what a problem says of an error besides its text."""
     match error:
         case MalformedJSONError():
             return {"line": error.line, "column": error.column}
@@ -160,4 +175,4 @@ def _serialize_http_error(
     detail = error.description
     if isinstance(error, falcon.HTTPRouteNotFound):
         detail = "nothing is served here; GET /functions lists the functions"
-    answer(asked, answered, error.status_code, detail=detail)
+    answer(asked, answered, Problem(error.status_code), detail=detail)
