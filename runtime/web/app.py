@@ -20,6 +20,7 @@ from runtime.web.invocations import InvocationList, InvocationResource, Replay
 from runtime.web.invoking import Invoker
 from runtime.web.metrics import Metrics, Refusals
 from runtime.web.middleware import Connections, Edge
+from runtime.web.openapi.resource import OpenAPI
 from runtime.web.subscriptions import Events
 
 App = falcon.asgi.App[Request, falcon.asgi.Response]
@@ -90,6 +91,7 @@ def create_app(
     app.add_route("/console/about.json", console.About(settings=settings))
     app.add_route("/console/{name}", console.Asset())
     app.add_route("/metrics", Metrics(registry=registry, store=store, refusals=refusals))
+    app.add_route("/openapi.json", OpenAPI(registry=registry, settings=settings))
     LambdaApi(registry=registry, invoker=invoker).register(app)
     if settings.emulator:
         app.add_route("/_emulator/clock", emulator.ClockResource(store=store))

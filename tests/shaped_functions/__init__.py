@@ -1,0 +1,1 @@
+"""Functions of every shape that a description of the API has to show."""
