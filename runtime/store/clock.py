@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from runtime.errors import LONGEST_SECONDS
 from runtime.store.step import Step, microseconds, script
 
 _PAGE = 1000
@@ -33,17 +34,24 @@ class Keys:
 
 def read() -> Step[Clock]:
     """Read the clock."""
-    return _clock(0, "")
+    return Step(script=script("clock"), arguments=(0, "", ""), parse=_clock)
 
 
-def advance(*, seconds: float) -> Step[Clock]:
-    """Move the clock on."""
-    return _clock(microseconds(seconds), "")
+def advance(*, seconds: float) -> Step[Clock | None]:
+    """Move the clock on; None if it would be ahead by more than the longest time there may be.
+
+    So all of its times can be written, with the longest delay added.
+    """
+    return Step(
+        script=script("clock"),
+        arguments=(microseconds(seconds), "", microseconds(LONGEST_SECONDS)),
+        parse=lambda reply: _clock(reply) if reply else None,
+    )
 
 
 def set_scale(scale: float) -> Step[Clock]:
     """Let the clock go on so many times as fast as the broker's."""
-    return _clock(0, f"{scale:g}")
+    return Step(script=script("clock"), arguments=(0, f"{scale:g}", ""), parse=_clock)
 
 
 def find_keys(prefixes: tuple[bytes, ...], *, position: int) -> Step[Keys]:
@@ -79,11 +87,5 @@ def reset() -> Step[int]:
     return Step(script=script("reset"), parse=int)
 
 
-def _clock(ahead_us: int, scale: str) -> Step[Clock]:
-    return Step(
-        script=script("clock"),
-        arguments=(ahead_us, scale),
-        parse=lambda reply: Clock(
-            now_us=int(reply[0]), ahead_us=int(reply[1]), scale=float(reply[2])
-        ),
-    )
+def _clock(reply: Any) -> Clock:
+    return Clock(now_us=int(reply[0]), ahead_us=int(reply[1]), scale=float(reply[2]))

@@ -57,6 +57,11 @@ class Advance:
         _refuse_forwarded(req)
         seconds = _seconds(await read_payload(req, limit_bytes=_MOST_BYTES))
         now = await self.store.run(clock.advance(seconds=seconds))
+        if now is None:
+            raise falcon.HTTPBadRequest(
+                description=f"the clock may be ahead by {LONGEST_SECONDS} seconds in all: "
+                "a reset makes it the right one"
+            )
         async for keys in _find_keys(self.store, OF_INVOCATIONS):
             await self.store.run(clock.age(keys, seconds=seconds))
         queued = 0
@@ -115,7 +120,7 @@ def _seconds(body: bytes) -> float:
     ):
         raise falcon.HTTPBadRequest(
             description='expected {"seconds": N}, with N from 0 to '
-            f"{LONGEST_SECONDS:.0f}: the clock cannot be set back, except by a reset"
+            f"{LONGEST_SECONDS}: the clock cannot be set back, except by a reset"
         )
     return float(seconds)
 

@@ -163,6 +163,21 @@ def test_a_clock_is_only_moved_on(stack: Stack, body: bytes) -> None:
     assert answer.headers["content-type"] == "application/problem+json"
 
 
+def test_a_clock_is_moved_on_as_far_as_its_times_can_be_written(stack: Stack) -> None:
+    hundred_years = b'{"seconds": 3153600000}'
+    try:
+        moved = stack.request("/_emulator/clock/advance", body=hundred_years)
+        again = stack.request("/_emulator/clock/advance", body=hundred_years)
+        clock = stack.request("/_emulator/clock").body
+    finally:
+        stack.reset()
+
+    assert moved.status == 200
+    assert (again.status, again.headers["content-type"]) == (400, "application/problem+json")
+    assert "reset" in again.body["detail"]
+    assert clock["ahead_seconds"] == pytest.approx(3153600000, abs=1)
+
+
 @pytest.mark.parametrize("header", ["X-Forwarded-For", "Forwarded", "Via", "X-Real-IP"])
 def test_what_a_proxy_forwards_is_refused(stack: Stack, header: str) -> None:
     for path in ("/_emulator/reset", "/_emulator/clock/advance"):
