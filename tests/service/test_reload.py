@@ -163,6 +163,21 @@ def test_a_change_is_served_within_a_moment(stack: Stack, folder: Folder) -> Non
         assert last["duration_ms"] > 0
 
 
+def test_the_description_of_the_api_changes_with_the_functions(
+    stack: Stack, folder: Folder
+) -> None:
+    before = stack.request("/openapi.json")
+    folder.write(
+        "described.py",
+        "from runtime import function\n\n@function\ndef described(text: str) -> None: ...\n",
+    )
+
+    wait(stack, lambda: "/functions/described" in stack.request("/openapi.json").body["paths"])
+    now = stack.request("/openapi.json", headers={"If-None-Match": before.headers["etag"]})
+    assert now.status == 200
+    assert "described.payload" in now.body["components"]["schemas"]
+
+
 def test_a_syntax_error_keeps_the_old_version_and_no_request_fails(
     stack: Stack, folder: Folder
 ) -> None:
