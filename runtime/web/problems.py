@@ -81,6 +81,9 @@ OF_ERRORS: Mapping[type[EyasError], Problem] = {
     BrokerUnavailableError: Problem(503, "broker-unavailable", "The broker is unavailable"),
 }
 
+ALL = (*OF_ERRORS.values(), FOREIGN_SITE, NOT_READY, FAILED, STOPPED, CANCELLED, EXPIRED)
+"""All that have a type of their own."""
+
 
 def answer(
     req: falcon.asgi.Request,

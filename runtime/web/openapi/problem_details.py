@@ -5,27 +5,9 @@ from collections.abc import Iterable, Sequence
 from itertools import groupby
 from typing import Any
 
-from runtime.errors import (
-    BatchTooLargeError,
-    BrokerUnavailableError,
-    ConflictError,
-    ExpiredInvocationError,
-    EyasError,
-    IdempotencyConflictError,
-    InvalidPayloadError,
-    MalformedEventError,
-    MalformedJSONError,
-    PayloadProblem,
-    PayloadTooLargeError,
-    ThrottledError,
-    UnknownDeadLetterError,
-    UnknownEventFormatError,
-    UnknownFunctionError,
-    UnknownInvocationError,
-    UnknownScheduleError,
-)
-from runtime.outcome import FunctionError, older_than, stopped_after
+from runtime.errors import EyasError
 from runtime.web import problems
+from runtime.web.openapi.examples import problem_examples
 from runtime.web.problems import MEDIA_TYPE, OF_ERRORS, Problem
 
 _REFERENCE = "#/components/responses/"
@@ -35,7 +17,6 @@ FORBIDDEN = Problem(403)
 NOT_FOUND = Problem(404)
 UNSUPPORTED_MEDIA_TYPE = Problem(415)
 
-_ID = "ad38651d-4d15-4185-8b65-f7667560a407"
 _INDEX = {"type": "integer", "minimum": 0, "description": "of a batch: which one, from 0"}
 _POSITION = {"type": "integer", "minimum": 1}
 _OUTCOME: dict[str, Any] = {
@@ -78,42 +59,6 @@ _SOMETIMES: dict[str, dict[str, Any]] = {
 
 _LINKS = {name: {"$ref": f"#/components/links/{name}"} for name in ("deadLetter", "redrive")}
 
-# What the examples are made of, in the same way as the answers.
-_ERRORS: tuple[tuple[EyasError, str], ...] = (
-    (MalformedEventError("required, but missing: source, type"), "/events"),
-    (MalformedJSONError("Input data was truncated", line=1, column=11), "/functions/fib"),
-    (UnknownFunctionError("fibb", ["echo", "fib"]), "/functions/fibb"),
-    (UnknownInvocationError(_ID), f"/invocations/{_ID}"),
-    (UnknownDeadLetterError(_ID), f"/dead-letters/{_ID}"),
-    (UnknownScheduleError("echo", ["collect"]), "/schedules/echo/run"),
-    (
-        ConflictError(f"invocation {_ID!r} is finished: it stays as it is"),
-        f"/invocations/{_ID}",
-    ),
-    (ExpiredInvocationError(_ID), f"/invocations/{_ID}"),
-    (PayloadTooLargeError(1_048_576), "/functions/fib"),
-    (BatchTooLargeError(1001, limit=1000), "/functions/fib/batch"),
-    (UnknownEventFormatError("application/cloudevents+xml"), "/events"),
-    (
-        InvalidPayloadError("fib", [PayloadProblem("/number", "Expected `int`, got `str`")]),
-        "/functions/fib",
-    ),
-    (IdempotencyConflictError("order-7"), "/functions/fib"),
-    (ThrottledError("100000 invocations may wait or run (EYAS_MAX_OPEN)"), "/functions/fib"),
-    (BrokerUnavailableError("the broker does not answer"), "/functions/fib"),
-)
-_OUTCOMES: tuple[tuple[Problem, str, FunctionError], ...] = (
-    (problems.FAILED, "failed", FunctionError(type="ValueError", message="without items")),
-    (problems.STOPPED, "failed", stopped_after(300.0)),
-    (problems.CANCELLED, "cancelled", FunctionError(type="Cancelled", message="while it ran")),
-    (problems.EXPIRED, "expired", older_than(60.0)),
-)
-_OTHERS: tuple[tuple[Problem, str, str], ...] = (
-    (problems.FOREIGN_SITE, "this server is not 'evil.example': see EYAS_ALLOWED_HOSTS", "/ping"),
-    (problems.NOT_READY, "no worker is consuming", "/readyz"),
-    (BAD_REQUEST, "limit: expected a whole number from 1 to 100", "/invocations"),
-)
-
 
 def of(error: type[EyasError]) -> Problem:
     """Return the problem that an error is answered with."""
@@ -139,9 +84,9 @@ def responses(groups: Iterable[Iterable[Problem]]) -> dict[str, Any]:
 
 def schemas() -> dict[str, Any]:
     """Return the schemas that `answers` refer to, by their names among the components."""
-    examples = _examples()
+    examples = problem_examples()
     described = {
-        _name(one): _schema(one, examples.get(one.type)) for one in (*OF_ERRORS.values(), *_KINDS)
+        _name(one): _schema(one, examples.get(one.type)) for one in (*problems.ALL, BAD_REQUEST)
     }
     return {"Problem": _PROBLEM, **described}
 
@@ -191,29 +136,6 @@ def _schema(problem: Problem, example: dict[str, Any] | None) -> dict[str, Any]:
     }
 
 
-def _examples() -> dict[str, dict[str, Any]]:
-    """Return an example of each problem, by its type."""
-    found = {}
-    for error, path in _ERRORS:
-        problem = OF_ERRORS[type(error)]
-        found[problem.type] = problems.body_of(
-            problem, detail=str(error), instance=path, **problems.members_of(error)
-        )
-    for problem, status, failed in _OUTCOMES:
-        found[problem.type] = problems.body_of(
-            problem,
-            detail=f"{failed.type}: {failed.message}",
-            instance="/functions/order_total",
-            invocation_id=_ID,
-            function_status=status,
-            error={"type": failed.type, "message": failed.message, "stack_trace": []},
-        )
-    for problem, detail, path in _OTHERS:
-        found[problem.type] = problems.body_of(problem, detail=detail, instance=path)
-    return found
-
-
-_KINDS = (*(problem for problem, *_ in _OUTCOMES), *(problem for problem, *_ in _OTHERS))
 _PROBLEM = {
     "description": "What is wrong (RFC 9457)",
     "type": "object",
