@@ -13,8 +13,26 @@ OF_FUNCTIONS = {
     f"urn:eyas:problem:{kind}"
     for kind in ("function-error", "function-timeout", "invocation-cancelled", "invocation-expired")
 }
-# For JSON Schema a format is a remark (Validation, section 7.2.1). Payloads are held to it.
-OF_FORMATS = ("Invalid RFC3339", "Invalid UUID", "Invalid decimal", "Invalid date")
+# What JSON Schema lets pass, and payloads are held to: formats, which are remarks there
+# (Validation, section 7.2.1), and that 1.0 is no integer (section 6.1.1).
+STRICTER = (
+    "Invalid RFC3339",
+    "Invalid UUID",
+    "Invalid decimal",
+    "Invalid date",
+    "Expected `int`, got `float`",
+)
+OF_AN_EVENT = {"ce-specversion", "ce-id", "ce-source", "ce-type"}
+
+
+@schemathesis.hook
+def map_headers(context: Any, headers: Any) -> Any:
+    """Seldom make a payload for a function a malformed event, by some of its headers."""
+    if headers and context.operation.path.startswith("/functions/"):
+        found = OF_AN_EVENT & headers.keys()
+        if found != OF_AN_EVENT:
+            return {name: value for name, value in headers.items() if name not in found}
+    return headers
 
 
 @schemathesis.check
@@ -46,4 +64,4 @@ def payloads_that_fit_their_schema_are_taken(
     ):
         problem = response.json()
         wrong = [one["detail"] for one in problem.get("errors", ())]
-        assert all(detail.startswith(OF_FORMATS) for detail in wrong), response.text
+        assert all(detail.startswith(STRICTER) for detail in wrong), response.text
