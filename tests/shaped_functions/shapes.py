@@ -3,6 +3,7 @@
 import asyncio
 import datetime
 import enum
+from collections.abc import Iterator
 from decimal import Decimal
 from typing import Annotated, Any, Generic, Literal, TypeVar
 from uuid import UUID
@@ -114,6 +115,12 @@ def fib(number: int) -> list[int]:
 def fail(message: str = "no") -> None:
     """Fail, as functions do."""
     raise ValueError(message)
+
+
+@function
+def numbers(count: Percent) -> Iterator[int]:
+    """Yield what is a list in the end."""
+    yield from range(count)
 
 
 @function(timeout=0.2)

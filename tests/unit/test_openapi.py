@@ -180,6 +180,10 @@ def test_a_function_is_described_with_its_own_words(document: dict[str, Any]) ->
     }
     result = order["responses"]["200"]["content"]["application/json"]["schema"]["properties"]
     assert result["result"] == {"$ref": "#/components/schemas/order.result"}
+    assert document["components"]["schemas"]["numbers.result"] == {
+        "type": "array",
+        "items": {"type": "integer"},
+    }
 
 
 def test_a_body_is_required_where_an_empty_one_does_not_fit(document: dict[str, Any]) -> None:
