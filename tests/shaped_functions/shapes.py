@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Annotated, Any, Generic, Literal, TypeVar
 from uuid import UUID
 
-from msgspec import Meta, Struct, field
+from msgspec import Meta, Struct, defstruct, field
 
 from runtime import Context, function
 
@@ -67,6 +67,20 @@ def order(items: list[Item], *, discount: Percent = 0, note: str | None = None) 
 def tree(root: Node) -> Node:
     """Return a tree as it came."""
     return root
+
+
+class Größe(enum.IntEnum):  # noqa: PLC2401  people have such classes
+    KLEIN = 1
+    GROSS = 2
+
+
+Leaf = defstruct("Node", [("größe", Größe)])
+
+
+@function
+def leaves(found: list[Leaf]) -> int:  # type: ignore[valid-type]
+    """Take classes of a name that is taken, and of one that is not ASCII."""
+    return len(found)
 
 
 @function(on="com.example.shape.*")

@@ -104,7 +104,8 @@ def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None:
     for mapping in every(document, "mapping"):
         references += mapping.values()
 
-    assert any("/$defs/" in reference for reference in references)
+    assert "#/components/schemas/tree.payload-Node" in references
+    assert "#/components/schemas/area.payload-Circle" in references
     for reference in set(references):
         assert found_at(document, reference) is not None, reference
     for link in document["components"]["links"].values():
@@ -184,6 +185,17 @@ def test_a_function_is_described_with_its_own_words(document: dict[str, Any]) ->
         "type": "array",
         "items": {"type": "integer"},
     }
+
+
+def test_classes_of_one_name_are_told_apart_and_any_name_is_a_component(
+    document: dict[str, Any],
+) -> None:
+    schemas = document["components"]["schemas"]
+
+    assert schemas["tree.payload-Node"]["properties"].keys() == {"value", "children"}
+    assert schemas["leaves.payload-Node"]["properties"].keys() == {"größe"}
+    assert schemas["leaves.payload-Gr__e"]["enum"] == [1, 2]
+    assert not list(every(document, "$defs"))
 
 
 def test_a_body_is_required_where_an_empty_one_does_not_fit(document: dict[str, Any]) -> None:

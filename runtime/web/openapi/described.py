@@ -1,6 +1,6 @@
 """What the document says of one function, and the schemas of its payload and its result."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -12,16 +12,30 @@ from runtime.web.openapi.problem_details import of
 from runtime.web.openapi.schemas import TEXT
 from runtime.web.problems import Problem
 
+_DEFINITIONS = "$defs"
+
 
 def schemas(registry: Registry) -> dict[str, Any]:
     """Return the schemas of payloads and results, by their names among the components."""
-    return {name: _placed(one, name) for name, one in _schemas(registry)}
+    return {
+        name: one
+        for function in registry.values()
+        for schema_name, whole in (
+            (_payload_name(function), function.payload.schema()),
+            (_result_name(function), function.result_schema),
+        )
+        for name, one in _parts(schema_name, whole)
+    }
 
 
-def _schemas(registry: Registry) -> Iterator[tuple[str, Any]]:
-    for function in registry.values():
-        yield _payload_name(function), function.payload.schema()
-        yield _result_name(function), function.result_schema
+def _parts(name: str, whole: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield a schema without its definitions, and these: programs look for them there only.
+
+    A definition's name is that of a class, as msgspec writes it: in ASCII.
+    """
+    yield name, _placed({key: one for key, one in whole.items() if key != _DEFINITIONS}, name)
+    for definition, one in whole.get(_DEFINITIONS, {}).items():
+        yield f"{name}-{definition}", _placed(one, name)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,15 +107,14 @@ def _result_name(function: Function[..., Any]) -> str:
 
 
 def _placed(one: Any, name: str) -> Any:
-    """Return a schema with references that are right in the place that it has in the document.
+    """Return a schema with references that are right in the document.
 
-    Its `$defs` stay in it. References, and the mappings of discriminators, are the texts that begin
-    at them.
+    References, and the mappings of discriminators, are the texts that begin at the definitions.
     """
     if isinstance(one, dict):
         return {key: _placed(value, name) for key, value in one.items()}
     if isinstance(one, list | tuple):
         return [_placed(value, name) for value in one]
-    if isinstance(one, str) and one.startswith("#/$defs/"):
-        return f"#/components/schemas/{name}{one[1:]}"
+    if isinstance(one, str) and one.startswith(f"#/{_DEFINITIONS}/"):
+        return f"#/components/schemas/{name}-{one.removeprefix(f'#/{_DEFINITIONS}/')}"
     return one
