@@ -29,9 +29,12 @@ CHECKS = (
     "only_functions_are_to_blame",
     "payloads_that_fit_their_schema_are_taken",
 )
+# Answers that do not end by themselves, or much later; test_event_stream.py reads those.
+ENDLESS = r"^/changes$|^/invocations/\{invocation_id\}/events$"
+ENDLESS_COUNT = 2
 # Functions that differ from others in their payloads only are left to the long form.
 BY_PAYLOAD = r"^/functions/(boxes|fib|leaves|numbers|rest|untyped|with\.dots)(/batch)?$"
-LEFT_OUT = 28
+BY_PAYLOAD_COUNT = 28
 SETTINGS = {
     "EYAS_WORKERS": "2",
     # Nobody waits long.
@@ -64,12 +67,9 @@ def compare(stack: Stack, *options: str) -> str:
     lasting = (
         (f"--max-time={SECONDS}", "--max-examples=10000", "--generation-database=none")
         if SECONDS
-        else (
-            "--generation-deterministic",
-            "--max-examples=2",
-            f"--exclude-path-regex={BY_PAYLOAD}",
-        )
+        else ("--generation-deterministic", "--max-examples=2")
     )
+    left_out = ENDLESS if SECONDS else f"{ENDLESS}|{BY_PAYLOAD}"
     command = [sys.executable, "-m", "schemathesis.cli", "run", f"{stack.url}/openapi.json"]
     done = subprocess.run(
         [
@@ -77,6 +77,7 @@ def compare(stack: Stack, *options: str) -> str:
             f"--checks={','.join(CHECKS)}",
             "--continue-on-failure",
             "--no-color",
+            f"--exclude-path-regex={left_out}",
             *lasting,
             *options,
         ],
@@ -100,7 +101,7 @@ def test_every_operation_answers_as_it_is_described(production: Stack) -> None:
     tested = re.search(r"Selected: (\d+)/(\d+)\s+Tested: (\d+)", printed)
     assert tested is not None, printed
     selected, there, done = map(int, tested.groups())
-    assert done == selected == there - (0 if SECONDS else LEFT_OUT)
+    assert done == selected == there - ENDLESS_COUNT - (0 if SECONDS else BY_PAYLOAD_COUNT)
 
 
 @pytest.mark.timeout(120 + 2 * SECONDS)
