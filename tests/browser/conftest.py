@@ -39,8 +39,9 @@ def nightly() -> None:
 '''
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    """A browser; not longer than a module, as Playwright's event loop runs in this thread."""
     program = os.environ.get("CHROMIUM") or shutil.which("chromium")
     if program is None:
         pytest.skip("needs Chromium: apt-get install chromium, or CHROMIUM=/its/path")

@@ -17,6 +17,12 @@ SAMPLE_FUNCTIONS = PROJECT / "tests" / "sample_functions"
 HONCHO_KILLS_AFTER_SECONDS = 5
 
 
+def as_on_a_terminal() -> None:
+    """Take the signals that whoever runs the tests may have ignored: `nohup` does, and scripts."""
+    for number in (signal.SIGHUP, signal.SIGINT):
+        signal.signal(number, signal.SIG_DFL)
+
+
 class Honcho:
     """`honcho start` of this project's Procfile, with the settings of a private stack."""
 
@@ -31,6 +37,7 @@ class Honcho:
             stdout=self._output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            preexec_fn=as_on_a_terminal,  # noqa: PLW1509  no threads here
         )
 
     def interrupt(self) -> None:
