@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from runtime.cli import output
+from runtime.cli.log_groups import grouped, lines
 from runtime.errors import EyasError, SettingsError
 from runtime.logs.files import families
 from runtime.logs.reader import LEVEL_NAMES, LogFilter, follow, read
@@ -76,6 +77,12 @@ class _Since(click.ParamType[datetime]):
     is_flag=True,
     help="Print the lines as they are in the files: one JSON object per line, with all fields.",
 )
+@click.option(
+    "--group",
+    "is_grouped",
+    is_flag=True,
+    help="Print the lines of each invocation together, with the time since its first one.",
+)
 def logs(
     *,
     is_following: bool,
@@ -84,6 +91,7 @@ def logs(
     level: str | None,
     since: datetime | None,
     is_json: bool,
+    is_grouped: bool,
 ) -> None:
     """Show what all processes have logged, in the order of time.
 
@@ -94,7 +102,10 @@ def logs(
       eyas logs --follow                    watch everything that happens
       eyas logs --id 1b9d6bcd               what happened to one invocation
       eyas logs --level error --since 1h    what went wrong in the last hour
+      eyas logs --group --since 5m          the latest invocations, one by one
     """  # noqa: D301  click reads the backspace
+    if is_grouped and (is_following or is_json):
+        raise click.UsageError("--group goes neither with --follow nor with --json")
     wanted = LogFilter(id=identifier, function=function, level=level, since=since)
     try:
         with output.until_unread():
@@ -106,7 +117,9 @@ def logs(
                 records = follow(log_dir, filter=wanted, stop=_ReaderGone())
             else:
                 records = read(log_dir, filter=wanted)
-            printed_count = _print(records, is_json=is_json)
+            printed_count = (
+                _print_groups(records) if is_grouped else _print(records, is_json=is_json)
+            )
             if identifier and not printed_count and not is_following:
                 raise click.ClickException(f"no line in {log_dir} has the id {identifier!r}")
     except SettingsError as error:
@@ -137,6 +150,16 @@ def _print(records: Iterator[LogRecord], *, is_json: bool) -> int:
         else:
             day, heading = _heading(record, day)
             output.print_line(heading + render(record.fields, has_colors=has_colors))
+    return count
+
+
+def _print_groups(records: Iterator[LogRecord]) -> int:
+    """Print log records by invocation, and return how many there were."""
+    count = 0
+    for group in grouped(records):
+        count += len(group.records)
+        for line in lines(group, has_colors=output.has_colors()):
+            output.print_line(line)
     return count
 
 

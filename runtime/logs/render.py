@@ -43,8 +43,16 @@ _LEVEL_COLORS = {
 }
 
 
-def render(line: Mapping[str, Any], *, has_colors: bool = False, has_process: bool = True) -> str:
+def render(
+    line: Mapping[str, Any],
+    *,
+    has_colors: bool = False,
+    has_process: bool = True,
+    clock: str | None = None,
+) -> str:
     """Return the text of one line, given as its JSON object, without a final newline.
+
+    With a `clock`, that is in the place of the time of day.
 
     `HH:MM:SS.mmm process level event function short-id key=value ...` in local time, and below it,
     indented, the rest of a long event, the stack and the traceback.
@@ -55,7 +63,7 @@ def render(line: Mapping[str, Any], *, has_colors: bool = False, has_process: bo
 
     level = str(line.get("level", ""))
     headline, *rest = str(line.get("event", "")).split("\n")
-    parts = [colored(_clock(line.get("timestamp")), _DIM)]
+    parts = [colored(clock or _clock(line.get("timestamp")), _DIM)]
     if has_process:
         parts.append(colored(f"{escape(str(line.get('process', ''))):<9}", _CYAN))
     parts.append(colored(f"{escape(level):<8}", _LEVEL_COLORS.get(level, "")))

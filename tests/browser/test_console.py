@@ -146,8 +146,26 @@ def test_it_is_used_by_keyboard_alone(page: Page) -> None:
     expect(page.get_by_role("form").get_by_text('{"by": "keyboard"}').last).to_be_visible()
 
 
+def test_the_api_is_read_operation_by_operation(page: Page) -> None:
+    page.goto("/#/api")
+    operation = page.get_by_role("group").filter(has_text="POST /functions/fib").first
+    operation.locator("summary").click()
+
+    expect(operation.get_by_role("cell", name="422")).to_be_visible()
+    expect(operation.get_by_role("cell", name="Idempotency-Key")).to_be_visible()
+    expect(operation.get_by_text('"number"').first).to_be_visible()
+
+
 def test_every_control_has_a_name(page: Page) -> None:
-    for view in ("", "functions", "functions/fib", "invocations", "dead-letters", "schedules"):
+    for view in (
+        "",
+        "functions",
+        "functions/fib",
+        "invocations",
+        "dead-letters",
+        "schedules",
+        "api",
+    ):
         page.goto(f"/#/{view}")
         expect(page.locator("h1")).to_be_visible()
         nameless = page.evaluate(

@@ -125,3 +125,29 @@ def test_help_says_what_one_can_do() -> None:
     assert "eyas logs --follow " in result.output
     assert "EYAS_LOG_DIR" in result.output
     assert all(len(line) <= 80 for line in result.output.splitlines())
+
+
+def test_lines_are_grouped_by_invocation(folder: Path) -> None:
+    write(folder, "a.first", age_seconds=9, function="fib", invocation_id="id-a")
+    write(folder, "b.first", age_seconds=8, function="pay", invocation_id="id-\x1b[31mb")
+    write(folder, "web.listening", age_seconds=7)
+    write(folder, "a.second", age_seconds=6.5, function="fib", invocation_id="id-a", words=3)
+
+    result = run("--group")
+
+    blocks = result.output.strip().split("\n\n")
+    first, second, others = (block.split("\n") for block in blocks)
+    assert re.fullmatch(r"id-a  fib  \d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3}", first[0])
+    assert re.fullmatch(r"  +\+0 ms  web +info +a\.first", first[1])
+    assert re.fullmatch(r"  +\+2\.5 s  web +info +a\.second  words=3", first[2])
+    assert second[0].startswith("id-\\x1b[31mb  pay  ")
+    assert others[0].startswith("of no invocation  ")
+    assert "web.listening" in others[1]
+
+
+@pytest.mark.parametrize("option", ["--follow", "--json"])
+def test_groups_are_not_for_what_goes_on(folder: Path, option: str) -> None:
+    result = run("--group", option)
+
+    assert result.exit_code == 2
+    assert "--group goes neither with --follow nor with --json" in result.output

@@ -1,6 +1,7 @@
 // Which view a hash asks for, and what is on every page.
 
 import { ask } from "./api.js";
+import { api } from "./view_api.js";
 import { fill, h } from "./dom.js";
 import { samples, start, watch } from "./measures.js";
 import { deadLetters } from "./view_dead_letters.js";
@@ -19,6 +20,7 @@ const ROUTES = [
   [/^invocations\/([^/]+)\/replay$/, replay, "Replay"],
   [/^dead-letters$/, deadLetters, "Dead letters"],
   [/^schedules$/, schedules, "Schedules"],
+  [/^api$/, api, "HTTP API"],
 ];
 
 const main = document.getElementById("main");
@@ -66,7 +68,7 @@ async function about() {
   const found = await ask("console/about.json");
   fill(document.getElementById("footer"),
     h("span", {}, `Eyas ${found.version}   `),
-    h("a", { href: "openapi.json" }, "OpenAPI"), h("a", { href: "metrics" }, "Metrics"),
+    h("a", { href: "#/api" }, "HTTP API"), h("a", { href: "metrics" }, "Metrics"),
     found.flower ? h("a", { href: found.flower }, "Flower") : null);
 }
 
