@@ -2,21 +2,24 @@
 --
 -- KEYS  1 in-flight set   2 landing list   3... lists to take from, the most urgent first
 -- ARGV  1 worker   2 most messages to take   3 lease in seconds   4 queue that feeds the landing list
---       5 largest payload to return, in bytes   6... tags to acknowledge
+--       5 largest payload to return, in bytes   6 '1' if traces are on   7... tags to acknowledge
 -- returns {now, one, one, ...}, each claimed message one of
 --   {tag, message}
---   {tag, '', id, function, payload, attempts so far, since when it ages, failures, request_id}
+--   {tag, '', id, function, traceparent, payload, attempts so far, since when it ages, failures,
+--    request_id}
 --     of an invocation that web accepted, that was never claimed before, and that may run; a larger
 --     payload stays in the record, and is '' here
---   {tag, '', id, function, crashes}  of any other one that web accepted: `start` tells whether it
---     may run
+--   {tag, '', id, function, traceparent, crashes}  of any other one that web accepted: `start` tells
+--     whether it may run
+-- A traceparent is '' unless traces are on and the message has one.
 
-for i = 6, #ARGV do
+for i = 7, #ARGV do
   let_go(ARGV[1], ARGV[i])
 end
 
 local now = now_us()
 local largest_bytes = tonumber(ARGV[5])
+local is_traced = ARGV[6] == '1'
 local limited = {}
 local some_are_reserved = redis.call('EXISTS', 'eyas:reserved_concurrency') == 1
 
@@ -29,22 +32,29 @@ local function is_limited(name)
   return limited[name]
 end
 
+-- A header; in the text of a body the quotes would be escaped.
+local function trace_parent_of(message)
+  local _, before = string.find(message, '"traceparent":"', 1, true)
+  return before and string.match(message, '^%x%x%-%x+%-%x+%-%x%x', before + 1) or ''
+end
+
 local function look_at(tag, message)
   local name, id, was_delivered = ours(message)
   if not id then
     return {tag, message}
   end
+  local trace_parent = is_traced and trace_parent_of(message) or ''
   local found = redis.call('HMGET', record_of(id), 'status', 'payload', 'attempt', 'accepted_at',
     'failures', 'request_id', 'claim', 'due_at', 'cancel_requested', 'expires_at', 'parked',
     'crashes', 'policy', 'redriven_at')
   if was_delivered or found[1] ~= 'queued' or found[7] or found[8] or found[9] or found[11] or found[13]
     or found[10] and tonumber(found[10]) < now or is_limited(name) then
-    return {tag, '', id, name, tonumber(found[12] or 0)}
+    return {tag, '', id, name, trace_parent, tonumber(found[12] or 0)}
   end
   redis.call('HSET', record_of(id), 'claim', ARGV[1] .. ' ' .. tag)
   local payload = #found[2] <= largest_bytes and found[2] or ''
-  return {tag, '', id, name, payload, tonumber(found[3]), tonumber(found[14] or found[4]),
-    tonumber(found[5] or 0), found[6] or ''}
+  return {tag, '', id, name, trace_parent, payload, tonumber(found[3]),
+    tonumber(found[14] or found[4]), tonumber(found[5] or 0), found[6] or ''}
 end
 
 local claimed = {whole(now)}

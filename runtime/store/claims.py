@@ -48,7 +48,7 @@ class Ticket(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     known: how often the process that ran it died. One with a `policy` of its own is never fresh.
     `claimed_at_us` is by the broker's clock, and so is `ages_since_us`: when it was accepted, or
     redriven. An empty payload is too large to be passed around: it
-    is in the record.
+    is in the record. `trace_parent` is known of all, if traces are on.
     """
 
     held: Claim
@@ -63,6 +63,7 @@ class Ticket(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     policy: bytes = b""
     request_id: str | None = None
     crashes: int = 0
+    trace_parent: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,10 +101,12 @@ def claim(
     room: int,
     landing_queue: str = QUEUE,
     acknowledged: Sequence[str] = (),
+    is_traced: bool = False,
 ) -> Step[Claimed]:
     """Claim up to `room` messages, and acknowledge tags.
 
-    What has landed comes first, then `queues` in their order, the oldest message first.
+    What has landed comes first, then `queues` in their order, the oldest message first. Only with
+    `is_traced`, messages are searched for their trace.
     """
     return Step(
         script=script("claim"),
@@ -114,6 +117,7 @@ def claim(
             LEASE_SECONDS,
             landing_queue,
             LARGEST_TICKET_PAYLOAD_BYTES,
+            int(is_traced),
             *acknowledged,
         ),
         parse=lambda reply: _claimed(worker, reply),
@@ -253,7 +257,7 @@ def _claimed(worker: str, reply: list[Any]) -> Claimed:
         match one:
             case [_, message]:
                 messages.append((held, message))
-            case [_, _, id_, function, *known]:
+            case [_, _, id_, function, trace_parent, *known]:
                 fresh = len(known) > 1
                 payload, attempts, ages_since, failures, request_id, crashes = (
                     (*known, 0) if fresh else (b"", 0, 0, 0, b"", *known)
@@ -271,6 +275,7 @@ def _claimed(worker: str, reply: list[Any]) -> Claimed:
                         failures=failures,
                         request_id=request_id.decode() or None,
                         crashes=crashes,
+                        trace_parent=trace_parent.decode() or None,
                     )
                 )
     return Claimed(tickets=tuple(tickets), messages=tuple(messages))

@@ -190,4 +190,11 @@ class Admission:
 
 
 def _ticket(held: Claim, sound: Envelope) -> Ticket:
-    return Ticket(held=held, id=sound.id, function=sound.task, claimed_at_us=0, fresh=False)
+    return Ticket(
+        held=held,
+        id=sound.id,
+        function=sound.task,
+        claimed_at_us=0,
+        fresh=False,
+        trace_parent=sound.trace_parent,
+    )

@@ -36,7 +36,8 @@ class Envelope:
     """A sound message. `raw` is what kombu is given; the rest is what we want to know of it.
 
     `is_ours` says that web wrote it, and that there is a record; `is_plain` that Celery has nothing
-    to do after it, or around it. `due_at` is the producer's `eta`.
+    to do after it, or around it. `due_at` is the producer's `eta`, and `trace_parent` a header that
+    OpenTelemetry's instrumentation of Celery adds, if it is text.
     """
 
     raw: dict[str, Any]
@@ -47,6 +48,7 @@ class Envelope:
     args: Sequence[Any]
     kwargs: Mapping[str, Any]
     due_at: datetime | None
+    trace_parent: str | None
 
 
 def read(message: bytes, *, tag: str, queue: str) -> Envelope:
@@ -73,6 +75,7 @@ def read(message: bytes, *, tag: str, queue: str) -> Envelope:
     args, kwargs, embedded = _body(raw, headers, properties)
     properties["delivery_tag"] = tag
     info = properties.get("delivery_info")
+    trace_parent = headers.get("traceparent")
     properties["delivery_info"] = (info if isinstance(info, dict) else {}) | {
         "exchange": "",
         "routing_key": queue or QUEUE,
@@ -86,6 +89,7 @@ def read(message: bytes, *, tag: str, queue: str) -> Envelope:
         args=args,
         kwargs=kwargs,
         due_at=_time(headers, "eta"),
+        trace_parent=trace_parent if isinstance(trace_parent, str) else None,
     )
 
 

@@ -49,7 +49,8 @@ class Hands:
 
     `room` tells how many messages more it wants, and `take` runs those that web wrote. `admit`
     returns any other one as kombu takes it, or None if Celery is not to run it. `acknowledged`
-    holds the tags to acknowledge with the next claim; it outlives connections.
+    holds the tags to acknowledge with the next claim; it outlives connections. With `is_traced`,
+    it wants to know to which trace a message belongs.
     """
 
     worker: str
@@ -58,6 +59,7 @@ class Hands:
     take: Callable[[Iterable[Ticket]], None]
     admit: Callable[[Claim, bytes], dict[str, Any] | None]
     acknowledged: list[str] = field(default_factory=list)
+    is_traced: bool = False
 
 
 def install(hands: Hands) -> None:
@@ -188,6 +190,7 @@ class ClaimingChannel(redis.Channel):
             ],
             room=self._asked_for,
             acknowledged=tags,
+            is_traced=self.hands.is_traced,
         )
 
     def _wait(self, queues: list[str]) -> Step[Any]:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from runtime.invocation import Status
@@ -66,6 +67,28 @@ def test_others_messages_come_as_they_are_between_ours(bench: Bench) -> None:
         b'{"body":"","headers":{"id":"%s"}}' % stock.encode()
     ]
     assert len(claimed) == 3
+
+
+@pytest.mark.parametrize("is_traced", [True, False])
+@pytest.mark.parametrize("is_fresh", [True, False])
+@pytest.mark.parametrize("trace_parent", [f"00-{'a' * 32}-{'b' * 16}-01", "00-x", None])
+def test_a_ticket_has_its_trace_if_it_is_asked_for(
+    bench: Bench, trace_parent: str | None, *, is_fresh: bool, is_traced: bool
+) -> None:
+    invocation = msgspec.structs.replace(
+        an_invocation("traced", payload=b'{"traceparent":"00-dd-ee-ff"}'),
+        trace_parent=trace_parent,
+    )
+    bench.run(lifecycle.accept(invocation, ours(invocation)))
+    if not is_fresh:
+        _crashed(bench, "traced")
+
+    claimed = bench.run(claims.claim("w1", queues=[QUEUE], room=1, is_traced=is_traced))
+
+    is_named = is_traced and trace_parent != "00-x"
+    (ticket,) = claimed.tickets
+    assert ticket.fresh is is_fresh
+    assert ticket.trace_parent == (trace_parent if is_named else None)
 
 
 def _crashed(bench: Bench, invocation_id: str) -> None:
