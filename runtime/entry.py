@@ -13,10 +13,11 @@ from typing import NoReturn
 
 import structlog
 
-from runtime import json_text, logs
+from runtime import json_text, logs, tracing
 from runtime.errors import SettingsError
 from runtime.parent import end_with_parent
 from runtime.settings import Settings
+from runtime.tracing import Tracing
 
 # Celery prefers these to what it is told, even when they were meant for another program.
 _CELERY_VARIABLES = (
@@ -47,6 +48,14 @@ def prepare(process: str, *, quiet: Mapping[str, int] | None = None) -> Settings
         # To be killed harms no more than Ctrl-C, after which honcho kills what is left.
         end_with_parent(signal.SIGKILL)
     return settings
+
+
+def start_tracing() -> Tracing:
+    """Start tracing, if the environment wants it; exit with status 1 if it cannot be."""
+    try:
+        return tracing.start(os.environ)
+    except SettingsError as error:
+        stop("; ".join(error.problems))
 
 
 def wait_until(is_true: Callable[[], bool], *, waiting_for: str) -> None:

@@ -77,11 +77,12 @@ class Invocation(msgspec.Struct, frozen=True, kw_only=True):
 
     `payload` is JSON text that was checked against the function's signature; only that of a call
     of the Lambda API need not fit. `retries` and `max_age_seconds` are the function's, as they were
-    then. `trace_parent` is a W3C `traceparent` header value, carried unchanged. `callback` is a URL
-    that is told of the end. `calling` is what a caller of the Lambda API has said besides the
-    payload, as JSON text. `policy` is its own retry policy, as `RetryPolicy.encode` writes it, in
-    place of the function's. `on_success` and `on_failure` are destinations that are told of such an
-    end. `depth` says how many invocations were before it, each of which told the next of its end.
+    then. `trace_parent` is a W3C `traceparent` header value: the caller's own, or that of the
+    request's span. `callback` is a URL that is told of the end. `calling` is what a caller of the
+    Lambda API has said besides the payload, as JSON text. `policy` is its own retry policy, as
+    `RetryPolicy.encode` writes it, in place of the function's. `on_success` and `on_failure` are
+    destinations that are told of such an end. `depth` says how many invocations were before it,
+    each of which told the next of its end.
     """
 
     id: str

@@ -25,7 +25,7 @@ _PAUSE_SECONDS = 0.02
 _OK = 200
 
 # Settings of the surroundings must not reach a private stack.
-_FOREIGN = ("EYAS_", "HONCHO_", "SUPERVISOR_", "REDIS_URL", "PORT")
+_FOREIGN = ("EYAS_", "HONCHO_", "SUPERVISOR_", "OTEL_", "REDIS_URL", "PORT")
 
 
 class FunctionFailedError(EyasError):

@@ -23,6 +23,7 @@ _COLLECTED_OBJECTS = 20_000
 def main() -> None:
     """Run the web process until it is told to stop."""
     settings = entry.prepare("web")
+    tracing = entry.start_tracing()
     reloader = needs.load_functions(settings)
     try:
         check_address(settings)
@@ -42,6 +43,7 @@ def main() -> None:
             watcher=watcher,
             refusals=refusals,
             streams=streams,
+            tracing=tracing,
         )
 
     app = CurrentApp(make, reloader)
@@ -56,6 +58,7 @@ def main() -> None:
     with asyncio.Runner(loop_factory=loop_factory) as runner:
         logs.write_by_turns(runner.get_loop().call_soon)
         runner.run(_serve(app, settings, streams))
+    tracing.close()
     structlog.get_logger("web").info("web.stopped")
 
 

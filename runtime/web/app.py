@@ -8,6 +8,7 @@ import falcon.asgi
 from runtime.registry import Registry
 from runtime.settings import Settings
 from runtime.store import AsyncStore, GroupCommit, Watcher
+from runtime.tracing import OFF, Tracing
 from runtime.web import blog, console, dead_letters, emulator, health, problems, schedules
 from runtime.web.aws.api import LambdaApi
 from runtime.web.changes import Changes
@@ -35,6 +36,7 @@ def create_app(
     watcher: Watcher,
     refusals: Refusals | None = None,
     streams: OpenStreams | None = None,
+    tracing: Tracing = OFF,
 ) -> App:
     """Make the application: one route for each function, and those around them.
 
@@ -44,7 +46,7 @@ def create_app(
     refusals = refusals or Refusals()
     streams = streams or OpenStreams()
     middleware: list[Any] = [
-        Edge(settings=settings, refusals=refusals),
+        Edge(settings=settings, refusals=refusals, tracing=tracing),
         Connections(store=store, commits=commits, watcher=watcher),
     ]
     if settings.allowed_origins:

@@ -52,7 +52,7 @@ class Create:
         limit_bytes = self.invoker.settings.max_payload_bytes
         body = json_text.decode(await read_payload(req, limit_bytes=limit_bytes))
         payload = json_text.encode({"number": _number(body)})
-        terms = Terms(request_id=req.request_id, trace_parent=req.header(b"traceparent"))
+        terms = Terms(request_id=req.request_id, trace_parent=req.trace_parent)
         accepted = await self.invoker.accept(function, payload, terms=terms)
         note(req, function=function.name, invocation_id=accepted.id)
         reply(resp, 200, {"status": "success", "data": {"task_id": accepted.id}})

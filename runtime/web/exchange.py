@@ -13,6 +13,7 @@ import falcon.asgi
 import msgspec
 
 from runtime.errors import PayloadTooLargeError
+from runtime.tracing import RequestSpan  # noqa: TC001  slots are annotated where they are set
 
 # curl sends the form type unless told otherwise, and boto3 sends none at all.
 _READ_AS_JSON = frozenset({"", "application/json", "application/x-www-form-urlencoded"})
@@ -27,7 +28,8 @@ class Request(falcon.asgi.Request):
     """A request, what we note of it, and a way to tell when its client hangs up.
 
     `started` is when it came, by `time.perf_counter`. `noted` is what it is about, for its log
-    line, and `refusal` why it was answered with an error: a word or two.
+    line, and `refusal` why it was answered with an error: a word or two. It has a `span` if traces
+    are on.
     """
 
     __slots__ = (
@@ -37,6 +39,7 @@ class Request(falcon.asgi.Request):
         "noted",
         "refusal",
         "request_id",
+        "span",
         "started",
     )
 
@@ -51,6 +54,7 @@ class Request(falcon.asgi.Request):
         self.request_id = ""
         self.refusal = ""
         self.noted: Mapping[str, str | int] = _NOTHING
+        self.span: RequestSpan | None = None
 
     def header(self, name: bytes) -> str | None:
         """Return a header's value, by its name in lower case.
@@ -59,6 +63,14 @@ class Request(falcon.asgi.Request):
         """
         value = self._asgi_headers.get(name)
         return value.decode("latin-1") if value is not None else None
+
+    @property
+    def trace_parent(self) -> str | None:
+        """Where the trace of what the request causes goes on, as a `traceparent` header's value.
+
+        Without a span it is the caller's own.
+        """
+        return self.header(b"traceparent") if self.span is None else self.span.trace_parent
 
     @property
     def announced_bytes(self) -> int | None:

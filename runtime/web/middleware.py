@@ -1,4 +1,4 @@
-"""What happens around every request: its id, its log line, and keeping other sites out."""
+"""What happens around every request: its id, log line and span, and keeping other sites out."""
 
 import re
 import time
@@ -11,6 +11,7 @@ import structlog
 from runtime.invocation import new_id
 from runtime.settings import Settings
 from runtime.store import AsyncStore, GroupCommit, Watcher
+from runtime.tracing import Tracing
 from runtime.web import guard, problems
 from runtime.web.aws import errors as aws
 from runtime.web.exchange import Request
@@ -18,7 +19,7 @@ from runtime.web.metrics import Refusals
 
 _REQUEST_ID = re.compile(r"[!-~]{1,128}")
 _SERVER_ERROR = 500
-# Asked every second or so by whoever waits for a stack to start, or watches it.
+# Asked every second or so by whoever waits for a stack to start, or watches it: no spans.
 _PROBED = frozenset({"/healthz", "/readyz", "/metrics"})
 
 
@@ -29,9 +30,10 @@ class Edge:
     It is all in one object, because falcon awaits every method of every object.
     """
 
-    def __init__(self, *, settings: Settings, refusals: Refusals) -> None:
+    def __init__(self, *, settings: Settings, refusals: Refusals, tracing: Tracing) -> None:
         self._settings = settings
         self._refusals = refusals
+        self._tracing = tracing
         self._log = structlog.get_logger("web").bind()
 
     async def process_request(self, req: Request, resp: falcon.asgi.Response) -> None:
@@ -40,6 +42,14 @@ class Edge:
             given = new_id().replace("-", "")
         req.request_id = given
         resp.set_header("X-Request-Id", given)
+        if self._tracing.is_on and req.path not in _PROBED:
+            req.span = self._tracing.request(
+                method=req.method,
+                path=req.path,
+                scheme=req.scheme,
+                client=req.remote_addr,
+                trace_parent=req.header(b"traceparent"),
+            )
         host = req.header(b"host")
         if guard.foreign_host(host, self._settings.allowed_hosts):
             _refuse(req, resp, f"this server is not {host!r}: see EYAS_ALLOWED_HOSTS")
@@ -75,6 +85,9 @@ class Edge:
         if req.refusal:
             self._refusals.count(req.refusal)
             req.noted = {**req.noted, "reason": req.refusal}
+        if req.span is not None:
+            req.span.end(route=route, status=status, noted=req.noted)
+            req.noted = {**req.noted, "trace_id": req.span.trace_id}
         data = resp.data
         log(
             "request.finished",

@@ -80,11 +80,11 @@ class Patience:
 
 def terms_of(req: Request, settings: Settings, *, replay_of: str | None = None) -> Terms:
     """Read the headers that are about an invocation; raises falcon's 400 for a malformed one."""
-    if not req.asks_for(_HEADERS):
+    if req.span is None and not req.asks_for(_HEADERS):
         return Terms(request_id=req.request_id, replay_of=replay_of)
     return Terms(
         request_id=req.request_id,
-        trace_parent=req.header(b"traceparent"),
+        trace_parent=req.trace_parent,
         delay_seconds=delay_seconds(req.header(b"eyas-delay"), longest=settings.max_delay_seconds),
         idempotency_key=idempotency_key(req.header(b"idempotency-key")),
         replay_of=replay_of,

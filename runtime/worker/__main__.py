@@ -52,6 +52,7 @@ def _retire(app: EyasCelery) -> None:
 def main() -> None:
     """Run the worker until it is told to stop; attempts that are running are finished first."""
     settings = entry.prepare("worker", quiet=QUIET_LOGGERS)
+    tracing = entry.start_tracing()
     reloader = needs.load_functions(settings)
     url = settings.broker_url
     needs.wait_for_broker(url)
@@ -69,7 +70,9 @@ def main() -> None:
         "HONCHO_PROCESS_NAME", "worker"
     )
     store = Store(url, reply_seconds=_REPLY_SECONDS)
-    app = create_celery(reloader=reloader, settings=settings, store=store, name=name)
+    app = create_celery(
+        reloader=reloader, settings=settings, store=store, name=name, tracing=tracing
+    )
 
     def stop_one(invocation_id: str) -> None:
         pid = pool_process_of(invocation_id)
@@ -99,6 +102,7 @@ def main() -> None:
     keeper.stop()
     log = structlog.get_logger("worker")
     _retire(app)
+    tracing.close()
     if worker.exitcode and not told_to_stop:
         # Celery gave up, at a broker that went away in a moment it had not foreseen, say. honcho
         # would stop the whole stack now; a new start of this process is all that is needed.

@@ -12,6 +12,7 @@ from runtime.message import QUEUE
 from runtime.reloading import LiveFunctions, Reloader
 from runtime.settings import Settings
 from runtime.store import Store, records
+from runtime.tracing import OFF, Tracing
 from runtime.worker import control, serializer, transport
 from runtime.worker.admission import Admission
 from runtime.worker.attempts import Attempts
@@ -51,7 +52,14 @@ class EyasCelery(celery.Celery):  # type: ignore[misc]
     eyas_acknowledged: list[str]
 
 
-def create_celery(*, reloader: Reloader, settings: Settings, store: Store, name: str) -> EyasCelery:
+def create_celery(
+    *,
+    reloader: Reloader,
+    settings: Settings,
+    store: Store,
+    name: str,
+    tracing: Tracing = OFF,
+) -> EyasCelery:
     """Make the application. Each setting that is not Celery's default says what it prevents."""
     serializer.install()
     control.install()
@@ -73,7 +81,7 @@ def create_celery(*, reloader: Reloader, settings: Settings, store: Store, name:
         reloader, always={callback.name: callback, destination.name: destination}
     )
     app.eyas_attempts = Attempts(store=store, settings=settings)
-    app.eyas_dispatcher = _dispatcher(app)
+    app.eyas_dispatcher = _dispatcher(app, tracing)
     app.eyas_admission = Admission(
         functions=app.eyas_user_functions,
         store=store,
@@ -89,6 +97,7 @@ def create_celery(*, reloader: Reloader, settings: Settings, store: Store, name:
             take=app.eyas_dispatcher.take,
             admit=app.eyas_admission.admit,
             acknowledged=app.eyas_acknowledged,
+            is_traced=tracing.is_on,
         )
     )
     app.conf.update(
@@ -127,7 +136,7 @@ def create_celery(*, reloader: Reloader, settings: Settings, store: Store, name:
     return app
 
 
-def _dispatcher(app: EyasCelery) -> Dispatcher:
+def _dispatcher(app: EyasCelery, tracing: Tracing) -> Dispatcher:
     settings, store, functions = app.eyas_settings, app.eyas_store, app.eyas_functions
 
     def celery_result(
@@ -155,6 +164,7 @@ def _dispatcher(app: EyasCelery) -> Dispatcher:
             settings=settings,
             celery_result=celery_result,
             audience=app.eyas_audience,
+            tracing=tracing,
         ),
         # Celery's remote control changes the task's; to none, if it is only told a soft one.
         timeout_of=lambda name: float(

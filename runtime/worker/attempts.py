@@ -143,6 +143,7 @@ def log_end(
     traceback: str | None,
     dead_letter: DeadLetterReason | None = None,
     retry_in_seconds: float | None = None,
+    trace_id: str | None = None,
 ) -> None:
     """Write the one line of an attempt."""
     if ended is None:
@@ -166,6 +167,8 @@ def log_end(
     }
     if retry_in_seconds is not None:
         fields["retry_in_seconds"] = retry_in_seconds
+    if trace_id is not None:
+        fields["trace_id"] = trace_id
     if dead_letter is not None:
         fields["dead_letter"] = dead_letter
     if error is None:

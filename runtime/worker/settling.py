@@ -17,6 +17,7 @@ from runtime.settings import Settings
 from runtime.store import claims, lifecycle
 from runtime.store.claims import Ticket
 from runtime.store.lifecycle import Ended, Finish, ToBeCancelled
+from runtime.tracing import OFF, AttemptEnd, Tracing
 from runtime.worker.attempts import log_end
 from runtime.worker.debts import Debts
 from runtime.worker.executor.job import Outcome, Yielded
@@ -75,6 +76,7 @@ class Settling:
     settings: Settings
     celery_result: CeleryResult
     audience: Audience
+    tracing: Tracing = OFF
     _endings: list[_Ending] = field(default_factory=list)
     _untold: set[str] = field(default_factory=set)
     _yields: Yields = field(default_factory=Yields)
@@ -187,10 +189,9 @@ class Settling:
 
         def then(answer: list[Ended | None]) -> None:
             self._untold.discard(ticket.held.tag)
-            log_end(
+            self._log_end(
                 answer[0],
-                invocation_id=ticket.id,
-                function=ticket.function,
+                ticket,
                 status=status,
                 error=error,
                 traceback=None,
@@ -321,10 +322,9 @@ class Settling:
             if isinstance(ended, ToBeCancelled):
                 self.cancelled(attempt, now)
                 return
-            log_end(
+            self._log_end(
                 ended,
-                invocation_id=ticket.id,
-                function=ticket.function,
+                ticket,
                 status=Status.RETRYING,
                 error=error,
                 traceback=outcome.traceback,
@@ -347,13 +347,52 @@ class Settling:
     def _told(self, batch: Sequence[_Ending], answers: Sequence[Ended | None]) -> None:
         self._untold.difference_update([one.finish.held.tag for one in batch])
         for ending, ended in zip(batch, answers, strict=True):
-            log_end(
+            self._log_end(
                 ended,
-                invocation_id=ending.attempt.ticket.id,
-                function=ending.attempt.ticket.function,
+                ending.attempt.ticket,
                 status=ending.finish.status,
                 error=ending.error,
                 traceback=ending.traceback,
                 dead_letter=ending.finish.dead_letter,
             )
         self.flush()
+
+    def _log_end(
+        self,
+        ended: Ended | None,
+        ticket: Ticket,
+        *,
+        status: Status,
+        error: FunctionError | None,
+        traceback: str | None,
+        dead_letter: DeadLetterReason | None = None,
+        retry_in_seconds: float | None = None,
+    ) -> None:
+        """Write the one line of an attempt, and make its spans if traces are on."""
+        trace_id = None
+        if self.tracing.is_on and ended is not None:
+            trace_id = self.tracing.attempt(
+                AttemptEnd(
+                    invocation_id=ticket.id,
+                    function=ticket.function,
+                    attempt=ended.attempt,
+                    status=status,
+                    accepted_at_us=ended.accepted_at_us,
+                    started_at_us=ended.started_at_us,
+                    ended_at_us=ended.ended_at_us,
+                    trace_parent=ticket.trace_parent,
+                    error_type=None if error is None else error.type,
+                    error_message="" if error is None else error.message,
+                )
+            )
+        log_end(
+            ended,
+            invocation_id=ticket.id,
+            function=ticket.function,
+            status=status,
+            error=error,
+            traceback=traceback,
+            dead_letter=dead_letter,
+            retry_in_seconds=retry_in_seconds,
+            trace_id=trace_id,
+        )

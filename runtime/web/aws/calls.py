@@ -98,7 +98,7 @@ def _terms_of(
     )
     return CallTerms(
         request_id=req.request_id,
-        trace_parent=req.header(b"traceparent"),
+        trace_parent=req.trace_parent,
         idempotency_key=f"{target.region}/{target.account}/{name}" if name else _call_id(req),
         takes_unfit=True,
         calling=calling.encode() if calling != Calling() else None,

@@ -47,7 +47,7 @@ def parameters(settings: Settings) -> dict[str, Any]:
             format="uri",
             examples=["https://example.com/hook"],
         ),
-        "traceparent": _text("Carried along unchanged (W3C Trace Context)", examples=[_TRACE]),
+        "traceparent": _text("The trace to continue (W3C Trace Context)", examples=[_TRACE]),
         "ce-specversion": _text("Makes the request an event in binary mode", const="1.0"),
         "ce-id": _text("Of an event in binary mode", minLength=1),
         "ce-source": _text("Of an event in binary mode", minLength=1),
