@@ -10,6 +10,7 @@ from runtime.invocation import Status
 from runtime.outcome import (
     BARRED,
     CANCELLED_WAITING,
+    FunctionError,
     killed_its_process,
     not_registered,
     older_than,
@@ -35,31 +36,12 @@ def refuse(
     match started.verdict:
         case Verdict.POISON:
             error = killed_its_process(settings.max_deliveries)
-            settling.refused(
-                ticket,
-                status=Status.FAILED,
-                error=error,
-                celery_result=message.failed_result(
-                    ticket.id,
-                    state="FAILURE",
-                    error_type="WorkerLostError",
-                    error_message=error.message,
-                ),
-                dead_letter=DeadLetterReason.POISON,
-            )
+            raised = ("WorkerLostError", error.message)
+            _fail(settling, ticket, error, raised=raised, reason=DeadLetterReason.POISON)
         case Verdict.BARRED:
-            settling.refused(
-                ticket,
-                status=Status.FAILED,
-                error=BARRED,
-                celery_result=message.failed_result(
-                    ticket.id,
-                    state="FAILURE",
-                    error_type="TaskError",
-                    error_message=BARRED.message,
-                ),
-                dead_letter=DeadLetterReason.ZERO_RESERVED_CONCURRENCY,
-            )
+            raised = ("TaskError", BARRED.message)
+            reason = DeadLetterReason.ZERO_RESERVED_CONCURRENCY
+            _fail(settling, ticket, BARRED, raised=raised, reason=reason)
         case Verdict.CANCELLED:
             refuse_cancelled(settling, ticket)
         case Verdict.EXPIRED:
@@ -92,16 +74,28 @@ def refuse_cancelled(settling: Settling, ticket: Ticket) -> None:
 
 def refuse_unknown(settling: Settling, ticket: Ticket) -> None:
     """Finish what is for a function that this worker does not have."""
+    error = not_registered(ticket.function)
+    raised = ("NotRegistered", ticket.function)
+    _fail(settling, ticket, error, raised=raised, reason=DeadLetterReason.PERMANENT)
+    _log.error("message.unknown_function", invocation_id=ticket.id, function=ticket.function)
+
+
+def _fail(
+    settling: Settling,
+    ticket: Ticket,
+    error: FunctionError,
+    *,
+    raised: tuple[str, str],
+    reason: DeadLetterReason,
+) -> None:
+    """Finish it as failed. `raised` is what Celery's result says: an exception's class and text."""
+    error_type, error_message = raised
     settling.refused(
         ticket,
         status=Status.FAILED,
-        error=not_registered(ticket.function),
+        error=error,
         celery_result=message.failed_result(
-            ticket.id,
-            state="FAILURE",
-            error_type="NotRegistered",
-            error_message=ticket.function,
+            ticket.id, state="FAILURE", error_type=error_type, error_message=error_message
         ),
-        dead_letter=DeadLetterReason.PERMANENT,
+        dead_letter=reason,
     )
-    _log.error("message.unknown_function", invocation_id=ticket.id, function=ticket.function)
