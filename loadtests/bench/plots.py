@@ -6,7 +6,7 @@ Runs in the environment of the peers, which has matplotlib.
 import json
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,18 +37,23 @@ def main(results: Path, folder: Path) -> None:
     groups = json.loads(results.read_text(encoding="utf-8"))["groups"]
     found = {name: values for group in groups.values() for name, values in group["curves"].items()}
     if curves.BY_DEPTH in found:
-        _line(
-            found[curves.BY_DEPTH],
+        _lines(
+            {"": found[curves.BY_DEPTH]},
             folder / "accepted-by-depth.png",
             title="Accepted per second by what is queued already",
             x="queued",
+            y="accepted/s",
         )
     if curves.BY_CONCURRENCY in found:
-        _line(
-            found[curves.BY_CONCURRENCY],
+        _lines(
+            {
+                "accepted": found[curves.BY_CONCURRENCY],
+                "GET /ping of a bare Falcon app": found.get(curves.BARE_BY_CONCURRENCY, []),
+            },
             folder / "accepted-by-connections.png",
-            title="Accepted per second by connections",
+            title="Requests per second by connections",
             x="connections",
+            y="requests/s",
         )
     latencies = [name for name in (curves.ACCEPTED, curves.WAITED) if found.get(name)]
     if latencies:
@@ -57,12 +62,18 @@ def main(results: Path, folder: Path) -> None:
         _over_time(found, folder / "soak.png")
 
 
-def _line(points: Sequence[Sequence[float]], file: Path, *, title: str, x: str) -> None:
+def _lines(
+    lines: Mapping[str, Sequence[Sequence[float]]], file: Path, *, title: str, x: str, y: str
+) -> None:
     figure, axes = pyplot.subplots(figsize=_SIZE)
-    axes.plot([point[0] for point in points], [point[1] for point in points], marker="o")
+    for name, points in lines.items():
+        xs, ys = [point[0] for point in points], [point[1] for point in points]
+        axes.plot(xs, ys, marker="o", label=name)
+    if len(lines) > 1:
+        axes.legend()
     axes.set_xscale("symlog", linthresh=1)
     axes.set_ylim(bottom=0)
-    axes.set(title=title, xlabel=x, ylabel="accepted/s")
+    axes.set(title=title, xlabel=x, ylabel=y)
     axes.grid(visible=True, alpha=0.3)
     _save(figure, file)
 

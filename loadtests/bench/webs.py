@@ -1,4 +1,4 @@
-"""The web servers of the peers: what accepts over HTTP and queues with a library."""
+"""The web servers beside ours: they accept over HTTP and queue with a library, or only answer."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -7,7 +7,14 @@ from dataclasses import dataclass, field
 from loadtests.bench import broker, http, load, wire
 from loadtests.bench.eyas import NUMBER
 from loadtests.bench.plan import HOST, Measured, Plan
-from loadtests.bench.processes import PEERS, PEERS_REDIS5, BrokenError, Processes, free_ports
+from loadtests.bench.processes import (
+    PEERS,
+    PEERS_REDIS5,
+    BrokenError,
+    Processes,
+    free_ports,
+    python,
+)
 from loadtests.bench.processes import program as program_of
 
 _ACCEPTED = 202
@@ -29,12 +36,14 @@ class Web:
     environment: str = PEERS
     variables: Mapping[str, str] = field(default_factory=dict)
 
-    def measure(self, seconds: float) -> float:
+    def measure(self, seconds: float, *, connections: int) -> float:
         """Return how many are queued per second. Raises `BrokenError`."""
         with Processes() as processes:
             broker_port = broker.start(processes)
             (port,) = free_ports(1)
-            measured = self._load(processes, port, broker_port, seconds)
+            measured = self._load(
+                processes, port, broker_port, seconds=seconds, connections=connections
+            )
             with broker.client(broker_port) as asking:
                 queued = int(asking.execute_command(*self.queued))
         if queued != measured.all_answers[self.status]:
@@ -43,7 +52,15 @@ class Web:
             )
         return measured.rate(self.status)
 
-    def _load(self, processes: Processes, port: int, broker_port: int, seconds: float) -> Measured:
+    def _load(
+        self,
+        processes: Processes,
+        port: int,
+        broker_port: int,
+        *,
+        seconds: float,
+        connections: int,
+    ) -> Measured:
         program, *arguments = (part.format(port=port) for part in self.command)
         processes.start(
             "web",
@@ -57,7 +74,19 @@ class Web:
             host=f"{HOST}:{port}",
             body=json.dumps({"number": NUMBER}).encode(),
         )
-        return load.run(Plan(port=port, request=request, seconds=seconds))
+        return load.run(Plan(port=port, request=request, seconds=seconds, connections=connections))
+
+
+def load_bare(*, seconds: float, connections: int) -> Measured:
+    """Load a bare Falcon application on the server of the stack: `GET /ping`."""
+    with Processes() as processes:
+        (port,) = free_ports(1)
+        processes.start("bare", [python(), "-m", "loadtests.bench.bare", str(port)])
+        processes.wait_for(
+            lambda: http.ask(port, "/ping").status == http.OK, "the bare application"
+        )
+        request = wire.request("GET", "/ping", host=f"{HOST}:{port}")
+        return load.run(Plan(port=port, request=request, seconds=seconds, connections=connections))
 
 
 def _fastapi(name: str, queued: tuple[str, str], *, environment: str = PEERS) -> Web:
