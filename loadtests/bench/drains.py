@@ -9,6 +9,7 @@ import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from loadtests import contract
@@ -101,9 +102,9 @@ class Drain:
         return json.loads(ran.stdout)
 
 
-def stack(total: int) -> float:
-    """Return what the stack finishes per second."""
-    with Eyas(processes=WITHOUT_WORKER, settings=TWO_PROCESSES) as eyas:
+def stack(total: int, *, project: Path = PROJECT) -> float:
+    """Return what the stack of a checkout finishes per second."""
+    with Eyas(project=project, processes=WITHOUT_WORKER, settings=TWO_PROCESSES) as eyas:
         ids = eyas.fill(total)
         eyas.check_accepted(total)
         eyas.start("worker")

@@ -31,10 +31,11 @@ _FILL_CONNECTIONS = 32
 
 @dataclass(kw_only=True)
 class Eyas:
-    """One private stack; a context manager."""
+    """One private stack, of this checkout or another; a context manager."""
 
     processes: tuple[str, ...] = ALL
-    functions_dir: Path = PROJECT / "functions"
+    project: Path = PROJECT
+    functions_dir: Path | None = None
     settings: Mapping[str, str] = field(default_factory=dict)
     running: Processes = field(init=False, default_factory=Processes)
     environment: dict[str, str] = field(init=False)
@@ -49,7 +50,7 @@ class Eyas:
             "EYAS_FLOWER_PORT": str(flower),
             "EYAS_DATA_DIR": str(folder / "data"),
             "EYAS_LOG_DIR": str(folder / "logs"),
-            "EYAS_FUNCTIONS_DIR": str(self.functions_dir),
+            "EYAS_FUNCTIONS_DIR": str(self.functions_dir or self.project / "functions"),
             # The Python that runs this is the one of `python` in the Procfile.
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
             **self.settings,
@@ -87,7 +88,8 @@ class Eyas:
 
     def start(self, name: str) -> int:
         """Start a process of the Procfile and return its id."""
-        return self.running.start(name, commands()[name], self.environment)
+        command = commands(self.project)[name]
+        return self.running.start(name, command, self.environment, project=self.project)
 
     def wait_until_ready(self) -> None:
         """Return when what was started serves: without a worker, when web reaches the broker."""
@@ -167,8 +169,8 @@ class Eyas:
                 raise BrokenError(str(error)) from error
 
 
-def commands() -> dict[str, list[str]]:
+def commands(project: Path = PROJECT) -> dict[str, list[str]]:
     """Return what each line of the Procfile runs."""
-    lines = (PROJECT / "Procfile").read_text(encoding="utf-8").splitlines()
+    lines = (project / "Procfile").read_text(encoding="utf-8").splitlines()
     found = [match for line in lines if (match := _LINE.match(line))]
     return {match["name"]: match["command"].split() for match in found}

@@ -28,6 +28,7 @@ class Options:
     depth: int
     report: Path
     keeps: bool
+    against: Path | None
     publishes: bool
 
 
@@ -55,6 +56,12 @@ def parse(arguments: Sequence[str], groups: Sequence[str], quick: Sequence[str])
     add("--soak-seconds", type=above(0), default=60.0, help="the group `soak` (%(default)s)")
     add("--depth", type=whole(1000), default=1_000_000, help="a deep queue (%(default)s)")
     add("--report", type=Path, help=f"a folder ({_REPORT}; quick: {_QUICK_REPORT})")
+    add(
+        "--against",
+        type=_checkout,
+        metavar="FOLDER",
+        help="accept and drain: beside the stack of another checkout, for what a change costs",
+    )
     add("--keep", action="store_true", help="keep what the folder has of groups not measured now")
     add("--publish", action="store_true", help="write docs/benchmarks.md and docs/images too")
     given = parser.parse_args(arguments)
@@ -71,5 +78,13 @@ def parse(arguments: Sequence[str], groups: Sequence[str], quick: Sequence[str])
         depth=given.depth,
         report=given.report or (_QUICK_REPORT if given.quick else _REPORT),
         keeps=given.keep,
+        against=given.against,
         publishes=given.publish,
     )
+
+
+def _checkout(text: str) -> Path:
+    folder = Path(text).resolve()
+    if not (folder / "Procfile").is_file():
+        raise argparse.ArgumentTypeError(f"{text}: a checkout has a Procfile, and this has none")
+    return folder

@@ -2,22 +2,30 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any, Self
 
 from loadtests.bench.rounds import Side
 from loadtests.bench.rows import Finding
 from loadtests.bench.spread import Spread, ratio
 
+# The stack of another checkout.
+OTHER = "Eyas, the other checkout"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bench:
-    """How to measure: rounds, and how long one load lasts; `say` prints a line of progress."""
+    """How to measure: rounds, and how long one load lasts; `say` prints a line of progress.
+
+    `against` is another checkout, whose stack is to be measured too.
+    """
 
     rounds: int
     seconds: float
     is_quick: bool
     soak_seconds: float
     depth: int
+    against: Path | None
     say: Callable[[str], None]
 
 

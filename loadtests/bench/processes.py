@@ -59,15 +59,20 @@ class Processes:
                 each.callback(self.stop, name)
 
     def start(
-        self, name: str, command: Sequence[Any], environment: Mapping[str, str] | None = None
+        self,
+        name: str,
+        command: Sequence[Any],
+        environment: Mapping[str, str] | None = None,
+        *,
+        project: Path = PROJECT,
     ) -> int:
-        """Start a process, of strings and paths, in the project's folder; return its id."""
+        """Start a process, of strings and paths, in a project's folder; return its id."""
         inherited = {k: v for k, v in os.environ.items() if not k.startswith(_FOREIGN)}
         with (self.folder / f"{name}.out").open("ab") as output, _uninterrupted():
             self.running[name] = subprocess.Popen(
                 command,
-                cwd=PROJECT,
-                env=inherited | {"PYTHONPATH": str(PROJECT)} | dict(environment or {}),
+                cwd=project,
+                env=inherited | {"PYTHONPATH": str(project)} | dict(environment or {}),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,

@@ -17,13 +17,17 @@ class Limit(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One comparison; `limit` is in `unit`, and for `REPORT` an aim, or 0 for none."""
+    """One comparison; `limit` is in `unit`, and for `REPORT` an aim, or 0 for none.
+
+    `is_extra` says that nobody misses it unless it was asked for.
+    """
 
     key: str
     what: str
     judged: Limit
     limit: float = 0.0
     unit: str = ""
+    is_extra: bool = False
 
     def form(self, value: float) -> str:
         """Write a value of this row."""
@@ -62,6 +66,20 @@ ROWS = (
         what="batch route, 100 payloads a request: invocations/s ÷ the single route's",
         judged=Limit.AT_LEAST,
         limit=4,
+    ),
+    Row(
+        key="accept_against",
+        what="accepted/s ÷ the other checkout's",
+        judged=Limit.AT_LEAST,
+        limit=0.95,
+        is_extra=True,
+    ),
+    Row(
+        key="drain_against",
+        what="drain of fib(10) ÷ the other checkout's",
+        judged=Limit.AT_LEAST,
+        limit=0.95,
+        is_extra=True,
     ),
     Row(
         key="drain_celery",

@@ -67,6 +67,7 @@ def _measure(name: str, measure: Measure, options: Options) -> Outcome:
         is_quick=options.is_quick,
         soak_seconds=options.soak_seconds,
         depth=options.depth,
+        against=options.against,
         say=lambda line: _say(f"  {line}"),
     )
     try:

@@ -13,7 +13,7 @@ _VERDICTS = {True: "yes", False: "**no**", None: ""}
 def rows(findings: Iterable[Finding], *, only_found: bool = False) -> str:
     """Return the table; a row without a finding says that it was not measured."""
     by_key = {finding.key: finding for finding in findings}
-    shown = [row for row in ROWS if row.key in by_key or not only_found]
+    shown = [row for row in ROWS if row.key in by_key or not (only_found or row.is_extra)]
     lines = ["| what | measured | wanted | met |", "|---|---|---|---|"]
     lines += [_row(row, by_key.get(row.key)) for row in shown]
     return "\n".join(lines)

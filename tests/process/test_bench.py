@@ -77,7 +77,7 @@ def test_a_refused_request_is_no_rate(eyas_stack: Stack) -> None:
 
 def test_a_short_run_prints_the_table_and_keeps_the_figures(tmp_path: Path) -> None:
     ran = subprocess.run(
-        command(tmp_path, *QUICK),
+        command(tmp_path, *QUICK, f"--against={PROJECT}"),
         cwd=PROJECT,
         capture_output=True,
         text=True,
@@ -89,6 +89,7 @@ def test_a_short_run_prints_the_table_and_keeps_the_figures(tmp_path: Path) -> N
     findings = json.loads((tmp_path / "results.json").read_text())["groups"]["accept"]["findings"]
     by_key = {finding["key"]: finding for finding in findings}
     assert by_key["accept_bare"]["spread"]["median"] > 0
+    assert by_key["accept_against"]["spread"]["median"] > 0
     assert "| `POST /functions/fib` accepted/s ÷ `GET /ping` of a bare Falcon app | " in ran.stdout
     assert ran.returncode == int(any(finding["is_met"] is False for finding in findings))
 

@@ -34,6 +34,18 @@ def test_an_unknown_group_ends_it(capsys: pytest.CaptureFixture[str]) -> None:
     assert "no group odd" in capsys.readouterr().err
 
 
+def test_another_checkout_is_a_folder_with_a_stack(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        parse([f"--against={tmp_path}"], GROUPS, QUICK)
+    assert "a checkout has a Procfile" in capsys.readouterr().err
+
+    (tmp_path / "Procfile").write_text("web: exec python -m other.web\n")
+    assert parse([f"--against={tmp_path}"], GROUPS, QUICK).against == tmp_path.resolve()
+    assert commands(tmp_path) == {"web": ["python", "-m", "other.web"]}
+
+
 def test_the_stack_is_started_as_the_procfile_says() -> None:
     found = commands()
 

@@ -25,7 +25,9 @@ def test_a_row_says_what_was_measured_and_whether_it_is_met() -> None:
 
 
 def test_a_row_without_a_finding_is_not_measured() -> None:
-    assert table.rows([]).count("| not measured |") == len(ROWS)
+    awaited = [row for row in ROWS if not row.is_extra]
+
+    assert table.rows([]).count("| not measured |") == len(awaited) < len(ROWS)
 
 
 def test_a_broken_side_fails_its_row_and_is_never_the_best() -> None:

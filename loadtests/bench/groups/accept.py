@@ -7,12 +7,14 @@ numbers.
 
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 
 from loadtests import contract
 from loadtests.bench import http, load, webs
 from loadtests.bench.eyas import BATCH, WITHOUT_WORKER, Eyas
-from loadtests.bench.outcome import Bench, Outcome, best_of
+from loadtests.bench.outcome import OTHER, Bench, Outcome, best_of
 from loadtests.bench.plan import Plan
+from loadtests.bench.processes import PROJECT
 from loadtests.bench.rounds import interleave
 
 CONNECTIONS = 128
@@ -30,6 +32,8 @@ def measure(bench: Bench) -> Outcome:
     results = interleave(sides, rounds=bench.rounds, unit="/s", say=bench.say)
     outcome.sides = [*results.values()]
     outcome.compare("accept_bare", results[EYAS], results[_BARE])
+    if bench.against is not None:
+        outcome.compare("accept_against", results[EYAS], results[OTHER])
     if not bench.is_quick:
         outcome.compare("accept_blog", results[EYAS], results[webs.BLOG.name])
         best = best_of([results[peer.name] for peer in webs.FASTAPI])
@@ -48,14 +52,16 @@ def _sides(bench: Bench) -> dict[str, Callable[[], float]]:
         _BATCHES: partial(_batches, bench),
         _BARE: partial(_bare, bench),
     }
+    if bench.against is not None:
+        sides[OTHER] = partial(_single, bench, project=bench.against)
     if not bench.is_quick:
         for peer in (webs.BLOG, *webs.FASTAPI):
             sides[peer.name] = partial(peer.measure, bench.seconds, connections=CONNECTIONS)
     return sides
 
 
-def _single(bench: Bench) -> float:
-    with Eyas(processes=WITHOUT_WORKER) as eyas:
+def _single(bench: Bench, *, project: Path = PROJECT) -> float:
+    with Eyas(project=project, processes=WITHOUT_WORKER) as eyas:
         measured = load.run(_plan(bench, eyas.port, eyas.request()))
         eyas.check_accepted(measured.all_answers[contract.ACCEPTED])
         return measured.rate(contract.ACCEPTED)

@@ -1,10 +1,11 @@
 """How fast what is queued is finished: fib(10), results kept, two processes."""
 
 from collections.abc import Callable
+from functools import partial
 
 from loadtests.bench import drains, workers
 from loadtests.bench.drains import Sized
-from loadtests.bench.outcome import Bench, Outcome, best_of
+from loadtests.bench.outcome import OTHER, Bench, Outcome, best_of
 from loadtests.bench.rounds import interleave
 
 _EYAS, _BARE = "Eyas", "bare loop, claims 64"
@@ -16,10 +17,12 @@ def measure(bench: Bench) -> Outcome:
     sides = _sides(bench)
     results = interleave(sides, rounds=bench.rounds, unit="finished/s", say=bench.say)
     outcome = Outcome(sides=[*results.values()])
+    if bench.against is not None:
+        outcome.compare("drain_against", results[_EYAS], results[OTHER])
     outcome.compare("drain_celery", results[_EYAS], results[workers.CELERY.name])
     if not bench.is_quick:
         outcome.compare("drain_bare", results[_EYAS], results[_BARE])
-        best = best_of([results[name] for name in sides if name not in {_EYAS, _BARE}])
+        best = best_of([results[name] for name in sides if name not in {_EYAS, _BARE, OTHER}])
         if best is not None:
             outcome.compare("drain_best", results[_EYAS], best)
     return outcome
@@ -30,6 +33,9 @@ def _sides(bench: Bench) -> dict[str, Callable[[], float]]:
         _EYAS: Sized(drain=drains.stack, total=_FIRST_TOTAL),
         workers.CELERY.name: Sized(drain=workers.CELERY.measure, total=workers.CELERY.first_total),
     }
+    if bench.against is not None:
+        other = partial(drains.stack, project=bench.against)
+        sides[OTHER] = Sized(drain=other, total=_FIRST_TOTAL)
     if not bench.is_quick:
         sides[_BARE] = Sized(drain=drains.bare, total=_FIRST_BARE_TOTAL)
         for peer in workers.OTHERS:
