@@ -87,14 +87,14 @@ def compare(stack: Stack, *options: str) -> str:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=100 + 2 * SECONDS,
+        timeout=280 + 2 * SECONDS,
         check=False,
     )
     assert done.returncode == 0, done.stdout
     return done.stdout
 
 
-@pytest.mark.timeout(120 + 2 * SECONDS)
+@pytest.mark.timeout(300 + 2 * SECONDS)
 def test_every_operation_answers_as_it_is_described(production: Stack) -> None:
     printed = compare(production)
 
@@ -104,7 +104,7 @@ def test_every_operation_answers_as_it_is_described(production: Stack) -> None:
     assert done == selected == there - ENDLESS_COUNT - (0 if SECONDS else BY_PAYLOAD_COUNT)
 
 
-@pytest.mark.timeout(120 + 2 * SECONDS)
+@pytest.mark.timeout(300 + 2 * SECONDS)
 def test_an_emulator_answers_as_it_is_described(emulator: Stack) -> None:
     # Of what the other test has asked, the answers are the same here. No links lead to these.
     compare(emulator, "--include-path-regex=^/_emulator/", "--phases=examples,coverage,fuzzing")
