@@ -52,6 +52,7 @@ redis.call('SET', KEYS[2], ARGV[3], 'PX', kept_ms(ARGV[4]))
 redis.call('PUBLISH', KEYS[2], ARGV[3])
 tell(ARGV[1], 'cancelled')
 if found[4] then
-  tell_of_end(ARGV[1], now, found[4], nil, ARGV[4], ARGV[8], ARGV[9], ARGV[10])
+  -- The message, and so its trace, is somewhere in the queue.
+  tell_of_end(ARGV[1], now, found[4], nil, '', ARGV[4], ARGV[8], ARGV[9], ARGV[10])
 end
 return 'cancelled'

@@ -32,12 +32,6 @@ local function is_limited(name)
   return limited[name]
 end
 
--- A header; in the text of a body the quotes would be escaped.
-local function trace_parent_of(message)
-  local _, before = string.find(message, '"traceparent":"', 1, true)
-  return before and string.match(message, '^%x%x%-%x+%-%x+%-%x%x', before + 1) or ''
-end
-
 local function look_at(tag, message)
   local name, id, was_delivered = ours(message)
   if not id then

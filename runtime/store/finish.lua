@@ -4,11 +4,12 @@
 -- ARGV  1 worker   2 token of this request   3 seconds to keep records and results
 --       4 seconds to keep dead letters   5 seconds to remember ids after either
 --       6 message of what tells of an end   7 its retries   8 seconds until it is too old
---       9... ten for each invocation:
+--       9... eleven for each invocation:
 --         1 tag   2 id   3 terminal status   4 Celery's result   5 reason of the dead letter, or ''
 --         6, 7 a field, `result` or `error`, and its value
 --         8 '1' to keep the claim until the message is acknowledged: others have to hear of it first
 --         9, 10 microseconds since the attempt began and since it ended, if an executor ran it, or ''
+--         11 traceparent of what tells of the end, or '' for the one that the message carries
 -- returns six numbers for each: 1, attempt, accepted_at, started_at, finished_at, request_id; so it
 --         does again if the same request has finished it already. The first is 0 if the claim is not
 --         held: nothing is changed
@@ -40,7 +41,8 @@ local function add(what, by)
   metered[what] = (metered[what] or 0) + by
 end
 
-local function finish(tag, id, status_now, celery_result, reason, field, value, keeps, began, ended)
+local function finish(tag, id, status_now, celery_result, reason, field, value, keeps, began, ended,
+    trace_parent)
   local record, result_key = record_of(id), 'celery-task-meta-' .. id
   local found = redis.call('HMGET', record, 'status', 'attempt', 'accepted_at', 'started_at',
     'request_id', 'function', 'finished_by', 'finished_at', 'due_at', 'error', 'message',
@@ -95,7 +97,9 @@ local function finish(tag, id, status_now, celery_result, reason, field, value, 
     -- By a second message, one may be finished that is delayed.
     redis.call('ZREM', 'eyas:delayed', id)
   end
-  local message = (reason ~= '' or keeps == '1') and redis.call('HGET', in_flight_of(worker), tag)
+  local is_told = found[13] or found[14]
+  local message = (reason ~= '' or keeps == '1' or is_told)
+    and redis.call('HGET', in_flight_of(worker), tag)
   redis.call('PEXPIRE', record, keep_ms)
   redis.call('ZREM', 'eyas:open', id)
   if reason == '' then
@@ -116,8 +120,9 @@ local function finish(tag, id, status_now, celery_result, reason, field, value, 
   if found[12] then
     redis.call('SREM', cancelling_of(worker), id)
   end
-  if found[13] or found[14] then
-    tell_of_end(id, now, found[13], found[14], ARGV[3], ARGV[6], ARGV[7], ARGV[8])
+  if is_told then
+    tell_of_end(id, now, found[13], found[14],
+      trace_parent ~= '' and trace_parent or trace_parent_of(message), ARGV[3], ARGV[6], ARGV[7], ARGV[8])
   end
   redis.call('SET', result_key, celery_result, 'PX', keep_ms)
   redis.call('PUBLISH', result_key, celery_result)
@@ -129,8 +134,8 @@ local function finish(tag, id, status_now, celery_result, reason, field, value, 
   answer(1, attempt, accepted_at, started_at, finished_at, found[5] or '')
 end
 
-for i = 9, #ARGV, 10 do
-  finish(unpack(ARGV, i, i + 9))
+for i = 9, #ARGV, 11 do
+  finish(unpack(ARGV, i, i + 10))
 end
 if #let_go_unstarted > 0 then
   redis.call('HDEL', in_flight_of(worker), unpack(let_go_unstarted))

@@ -117,7 +117,8 @@ class Finish(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     Exactly one of `result` and `error` is given, as JSON text. `celery_result` is what
     `AsyncResult` reads. With `keeps_claim` the message is still to be acknowledged, or comes again.
-    `ran` says of a fresh invocation how many seconds ago its attempt began, and ended.
+    `ran` says of a fresh invocation how many seconds ago its attempt began, and ended. What tells
+    of the end goes on with the trace of `trace_parent`, or of the message.
     """
 
     held: Claim
@@ -129,6 +130,7 @@ class Finish(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     dead_letter: DeadLetterReason | None = None
     keeps_claim: bool = False
     ran: tuple[float, float] | None = None
+    trace_parent: str = ""
 
 
 def finish(
@@ -182,6 +184,7 @@ def finish_all(finishes: Sequence[Finish], *, retention: Retention) -> Step[list
             "1" if one.keeps_claim else "",
             "" if began is None else microseconds(began),
             "" if ended is None else microseconds(ended),
+            one.trace_parent,
         )
     return Step(
         script=script("finish"),

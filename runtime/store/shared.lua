@@ -161,6 +161,14 @@ local function ours(message)
   return name, id, last ~= nil
 end
 
+-- The traceparent that a message carries, or ''. It is a header; in the text of a body the quotes would
+-- be escaped.
+local function trace_parent_of(message)
+  local _, before = string.find(message, '"traceparent":"', 1, true)
+  local found = before and string.match(message, '^%x%x%-%x+%-%x+%-%x%x', before + 1)
+  return found and #found == 55 and found or ''
+end
+
 -- The id that a message carries, as `runtime.message.id_in` finds it.
 local function id_in(message)
   -- Plain text is found much faster than a pattern.
@@ -324,12 +332,15 @@ local DESTINATION = {succeeded = 'on_success', failed = 'on_failure', expired = 
 
 -- Queue the invocations that tell of the end of another one: `eyas.callback` a URL, and
 -- `eyas.destination` a destination, each if it is given. Ends are numbered: there are several if it is
--- redriven. They are listed for `keep_seconds`. `message` is the queue's, with TELL-KIND and TELL-ID in
--- place of what differs.
-local function tell_of_end(id, now, callback, destination, keep_seconds, message, retries, max_age)
+-- redriven. They go on with the trace of `trace_parent`, unless it is ''. They are listed for
+-- `keep_seconds`. `message` is the queue's, with TELL-KIND, TELL-ID and TELL-TRACE in place of what differs.
+local function tell_of_end(id, now, callback, destination, trace_parent, keep_seconds, message, retries,
+    max_age)
   local number = redis.call('HINCRBY', record_of(id), 'ends', 1)
   local function queue(kind, payload)
     local name, told = 'eyas.' .. kind, id .. '.' .. kind .. '.' .. number
+    payload.invocation_id = id
+    payload.trace_parent = trace_parent ~= '' and trace_parent or nil
     redis.call('HSET', record_of(told), 'function', name, 'status', 'queued', 'attempt', 0,
       'accepted_at', whole(now), 'trigger', kind, 'payload', cjson.encode(payload),
       'retries', retries, 'max_attempts', retries + 1,
@@ -337,14 +348,15 @@ local function tell_of_end(id, now, callback, destination, keep_seconds, message
     redis.call('ZADD', 'eyas:open', whole(now), told)
     count(name, nil, 'queued')
     list(now, keep_seconds, {told .. ' ' .. name})
-    redis.call('LPUSH', 'celery', (string.gsub(message, 'TELL%-(%u+)', {KIND = kind, ID = told})))
+    redis.call('LPUSH', 'celery', (string.gsub(message, 'TELL%-(%u+)',
+      {KIND = kind, ID = told, TRACE = trace_parent})))
     announce(told, 'queued')
   end
   if callback then
-    queue('callback', {invocation_id = id, url = callback})
+    queue('callback', {url = callback})
   end
   if destination then
-    queue('destination', {invocation_id = id, destination = destination})
+    queue('destination', {destination = destination})
   end
 end
 

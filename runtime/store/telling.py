@@ -18,9 +18,10 @@ MAX_AGE_SECONDS = 86_400.0
 TIMEOUT_SECONDS = 60.0
 """Longer than all that is limited by itself: what runs beside one is killed with it."""
 
-# In place of a kind and an id, in `shared.lua`.
+# In place of a kind, an id and a `traceparent`, in `shared.lua`.
 _KIND = "TELL-KIND"
 _ID = "TELL-ID"
+_TRACE = "TELL-TRACE"
 
 
 @cache
@@ -32,5 +33,6 @@ def arguments() -> tuple[bytes | int | float, ...]:
         payload=b"",
         trigger=_KIND,
         timeout_seconds=TIMEOUT_SECONDS,
+        trace_parent=_TRACE,
     )
     return message.encode(invocation, None), RETRIES, MAX_AGE_SECONDS

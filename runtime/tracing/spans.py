@@ -5,7 +5,8 @@ sample. The provider is not made the global one: that is for handlers to have.
 """
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import ClassVar
 
 from opentelemetry.context import Context
@@ -13,14 +14,18 @@ from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExport
 from opentelemetry.sdk.resources import SERVICE_NAME, Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
+from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
+from opentelemetry.sdk.trace.sampling import Decision
 from opentelemetry.trace import (
     Span,
+    SpanContext,
     SpanKind,
     Status,
     StatusCode,
     Tracer,
     format_span_id,
     format_trace_id,
+    get_current_span,
     set_span_in_context,
 )
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
@@ -46,7 +51,10 @@ class Spans(Tracing):
         that is forked begins with none. `close` takes `close_seconds` at most.
         """
         # Without, an exit of the interpreter would wait for a collector for half a minute.
-        self._provider = TracerProvider(resource=_resource(), shutdown_on_exit=False)
+        self._ids = _Ids()
+        self._provider = TracerProvider(
+            resource=_resource(), shutdown_on_exit=False, id_generator=self._ids
+        )
         self._provider.add_span_processor(BatchSpanProcessor(exporter))
         self._tracer = self._provider.get_tracer("eyas")
         self._close_seconds = close_seconds
@@ -76,6 +84,20 @@ class Spans(Tracing):
         )
         return HTTPSpan(span, method=method)
 
+    def choose(self, function: str, *, trace_parent: str | None) -> str:
+        """Choose the ids of a span, and ask the sampler what the span will ask it again."""
+        context = _context_of(trace_parent)
+        parent = get_current_span(context).get_span_context()
+        trace_id = parent.trace_id if parent.is_valid else self._ids.generate_trace_id()
+        sampled = self._provider.sampler.should_sample(
+            context, trace_id, _name_of(function), SpanKind.CONSUMER
+        )
+        return _written(
+            trace_id,
+            self._ids.generate_span_id(),
+            is_sampled=sampled.decision is Decision.RECORD_AND_SAMPLE,
+        )
+
     def attempt(self, end: AttemptEnd) -> str:
         """Make the span of an attempt, and below it those of its wait in the queue and its run.
 
@@ -86,13 +108,14 @@ class Spans(Tracing):
         began_at_us = end.started_at_us
         if is_first or began_at_us is None:
             began_at_us = end.accepted_at_us
-        whole = self._tracer.start_span(
-            f"process {end.function}",
-            context=_context_of(end.trace_parent),
-            kind=SpanKind.CONSUMER,
-            attributes=_attributes_of(end),
-            start_time=began_at_us * 1000,
-        )
+        with self._ids.chosen(end.chosen):
+            whole = self._tracer.start_span(
+                _name_of(end.function),
+                context=_context_of(end.trace_parent),
+                kind=SpanKind.CONSUMER,
+                attributes=_attributes_of(end),
+                start_time=began_at_us * 1000,
+            )
         inside = set_span_in_context(whole)
         if end.started_at_us is not None:
             if is_first:
@@ -121,8 +144,9 @@ class HTTPSpan:
         self._method = method
         context = span.get_span_context()
         self.trace_id = format_trace_id(context.trace_id)
-        span_id = format_span_id(context.span_id)
-        self.trace_parent = f"00-{self.trace_id}-{span_id}-{context.trace_flags & 1:02x}"
+        self.trace_parent = _written(
+            context.trace_id, context.span_id, is_sampled=context.trace_flags.sampled
+        )
 
     def end(self, *, route: str | None, status: int, noted: Mapping[str, str | int]) -> None:
         span = self._span
@@ -137,6 +161,38 @@ class HTTPSpan:
             span.set_attribute("error.type", str(status))
             span.set_status(StatusCode.ERROR)
         span.end()
+
+
+class _Ids(RandomIdGenerator):
+    """Random ids, or those that were chosen before."""
+
+    def __init__(self) -> None:
+        self._chosen: SpanContext | None = None
+
+    @contextmanager
+    def chosen(self, trace_parent: str) -> Iterator[None]:
+        """Give a span these ids; any, if it is empty. Not for several threads at a time."""
+        if trace_parent:
+            self._chosen = get_current_span(_context_of(trace_parent)).get_span_context()
+        try:
+            yield
+        finally:
+            self._chosen = None
+
+    def generate_trace_id(self) -> int:
+        return super().generate_trace_id() if self._chosen is None else self._chosen.trace_id
+
+    def generate_span_id(self) -> int:
+        return super().generate_span_id() if self._chosen is None else self._chosen.span_id
+
+
+def _name_of(function: str) -> str:
+    return f"process {function}"
+
+
+def _written(trace_id: int, span_id: int, *, is_sampled: bool) -> str:
+    """Return a `traceparent` (W3C Trace Context, section 3.2)."""
+    return f"00-{format_trace_id(trace_id)}-{format_span_id(span_id)}-{is_sampled:02x}"
 
 
 def _resource() -> Resource:

@@ -11,6 +11,7 @@ class AttemptEnd:
 
     `started_at_us` is None if the handler was not run. `trace_parent` is what the message carried,
     a W3C `traceparent`, well-formed or not. `error_type` is None of an attempt that succeeded.
+    `chosen` is what `choose` has said of it, or empty.
     """
 
     invocation_id: str
@@ -23,6 +24,7 @@ class AttemptEnd:
     trace_parent: str | None
     error_type: str | None
     error_message: str
+    chosen: str = ""
 
 
 class RequestSpan(Protocol):
@@ -44,6 +46,13 @@ class Tracing:
         self, *, method: str, path: str, scheme: str, client: str, trace_parent: str | None
     ) -> RequestSpan:
         """Begin the span of a request, in the trace that its `traceparent` header names."""
+        raise NotImplementedError
+
+    def choose(self, function: str, *, trace_parent: str | None) -> str:
+        """Choose the span of an attempt that is about to end; return its `traceparent`.
+
+        `trace_parent` is what the message carried.
+        """
         raise NotImplementedError
 
     def attempt(self, end: AttemptEnd) -> str:

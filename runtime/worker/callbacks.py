@@ -26,7 +26,9 @@ _CLOUDEVENT = "application/cloudevents+json; charset=utf-8"
 def callback_function(settings: Settings, store: Store) -> Function[..., Any]:
     """Return the function that carries out callbacks."""
 
-    def callback(invocation_id: str, url: str, context: Context) -> int | None:
+    def callback(
+        invocation_id: str, url: str, context: Context, trace_parent: str = ""
+    ) -> int | None:
         """Send a CloudEvent that says what became of an invocation; return the HTTP status.
 
         None if there is nothing to say: it was redriven, and its next end has its own callback.
@@ -41,6 +43,7 @@ def callback_function(settings: Settings, store: Store) -> Function[..., Any]:
             event_of(record, message_id=context.invocation_id),
             content_type=_CLOUDEVENT,
             message_id=context.invocation_id,
+            trace_parent=trace_parent,
             settings=settings,
         )
 

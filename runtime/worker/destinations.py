@@ -45,7 +45,9 @@ def destination_function(
 ) -> Function[..., Any]:
     """Return the function that tells destinations; `functions` are those that may be one."""
 
-    def destination(invocation_id: str, destination: str, context: Context) -> str | int | None:
+    def destination(
+        invocation_id: str, destination: str, context: Context, trace_parent: str = ""
+    ) -> str | int | None:
         """Send the record of an end; return the id of the invocation made, or the HTTP status.
 
         None if there is nothing to say: it was redriven, and its next end is told of anew.
@@ -60,6 +62,7 @@ def destination_function(
                 body,
                 content_type="application/json",
                 message_id=context.invocation_id,
+                trace_parent=trace_parent,
                 settings=settings,
             )
         depth = ended.depth + 1
@@ -78,6 +81,7 @@ def destination_function(
             arn=destination,
             payload=body,
             depth=depth,
+            trace_parent=trace_parent or None,
         )
         # Known already if an earlier attempt has done it.
         store.run(
@@ -100,6 +104,7 @@ def invocation_of(
     arn: str,
     payload: bytes,
     depth: int,
+    trace_parent: str | None = None,
 ) -> Invocation:
     """Make the asynchronous call of a function that is a destination."""
     is_expected = arn == function_arn(function.name)
@@ -116,6 +121,7 @@ def invocation_of(
         on_success=config.on_success,
         on_failure=config.on_failure,
         depth=depth,
+        trace_parent=trace_parent,
     )
 
 

@@ -185,6 +185,7 @@ class Settling:
             celery_result=celery_result,
             error=error.encode(),
             dead_letter=dead_letter,
+            trace_parent=self._choose_span(ticket),
         )
 
         def then(answer: list[Ended | None]) -> None:
@@ -196,6 +197,7 @@ class Settling:
                 error=error,
                 traceback=None,
                 dead_letter=dead_letter,
+                chosen=finish.trace_parent,
             )
 
         self._untold.add(ticket.held.tag)
@@ -291,6 +293,7 @@ class Settling:
             error=outcome.error if error is None or outcome.error else error.encode(),
             dead_letter=dead_letter,
             ran=(outcome.run_seconds, 0.0),
+            trace_parent=self._choose_span(attempt.ticket),
         )
         self._untold.add(attempt.ticket.held.tag)
         self._endings.append(
@@ -354,8 +357,15 @@ class Settling:
                 error=ending.error,
                 traceback=ending.traceback,
                 dead_letter=ending.finish.dead_letter,
+                chosen=ending.finish.trace_parent,
             )
         self.flush()
+
+    def _choose_span(self, ticket: Ticket) -> str:
+        """Return the `traceparent` of an attempt's span to be, for what tells of its end."""
+        if not self.tracing.is_on:
+            return ""
+        return self.tracing.choose(ticket.function, trace_parent=ticket.trace_parent)
 
     def _log_end(
         self,
@@ -367,6 +377,7 @@ class Settling:
         traceback: str | None,
         dead_letter: DeadLetterReason | None = None,
         retry_in_seconds: float | None = None,
+        chosen: str = "",
     ) -> None:
         """Write the one line of an attempt, and make its spans if traces are on."""
         trace_id = None
@@ -383,6 +394,7 @@ class Settling:
                     trace_parent=ticket.trace_parent,
                     error_type=None if error is None else error.type,
                     error_message="" if error is None else error.message,
+                    chosen=chosen,
                 )
             )
         log_end(

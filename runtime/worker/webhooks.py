@@ -26,9 +26,18 @@ class WebhookFailedError(EyasError):
     """The other side did not take a webhook."""
 
 
-def send(url: str, body: bytes, *, content_type: str, message_id: str, settings: Settings) -> int:
+def send(
+    url: str,
+    body: bytes,
+    *,
+    content_type: str,
+    message_id: str,
+    trace_parent: str,
+    settings: Settings,
+) -> int:
     """Send a webhook, signed if there is a secret; return the HTTP status, which is a success.
 
+    It is part of the trace of `trace_parent`, unless that is empty.
     Raises `PermanentError` if it may not be sent there, or is not wanted any more; `Retry` if the
     other side says when to come back; else `WebhookFailedError`.
     """
@@ -44,6 +53,8 @@ def send(url: str, body: bytes, *, content_type: str, message_id: str, settings:
         headers |= webhook.headers(
             key=settings.callback_key, message_id=message_id, timestamp=int(time.time()), body=body
         )
+    if trace_parent:
+        headers["traceparent"] = trace_parent
     status, retry_after = _send(target, addresses, body, headers)
     if status == _GONE:
         raise PermanentError("the other side answered 410: it wants no more of these")

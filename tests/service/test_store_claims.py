@@ -71,7 +71,9 @@ def test_others_messages_come_as_they_are_between_ours(bench: Bench) -> None:
 
 @pytest.mark.parametrize("is_traced", [True, False])
 @pytest.mark.parametrize("is_fresh", [True, False])
-@pytest.mark.parametrize("trace_parent", [f"00-{'a' * 32}-{'b' * 16}-01", "00-x", None])
+@pytest.mark.parametrize(
+    "trace_parent", [f"00-{'a' * 32}-{'b' * 16}-01", "00-x", "00-a-b-01", None]
+)
 def test_a_ticket_has_its_trace_if_it_is_asked_for(
     bench: Bench, trace_parent: str | None, *, is_fresh: bool, is_traced: bool
 ) -> None:
@@ -85,7 +87,7 @@ def test_a_ticket_has_its_trace_if_it_is_asked_for(
 
     claimed = bench.run(claims.claim("w1", queues=[QUEUE], room=1, is_traced=is_traced))
 
-    is_named = is_traced and trace_parent != "00-x"
+    is_named = is_traced and trace_parent is not None and len(trace_parent) == 55
     (ticket,) = claimed.tickets
     assert ticket.fresh is is_fresh
     assert ticket.trace_parent == (trace_parent if is_named else None)

@@ -1,5 +1,11 @@
 """Attempts that are run without a word, noted late, and ended many at once; step by step."""
 
+import json
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
 from runtime.invocation import Status
 from runtime.store import claims, dead_letters, lifecycle
 from runtime.store.lifecycle import Ended, Verdict
@@ -252,3 +258,71 @@ def test_a_waiting_result_is_published_for_each(bench: Bench, broker: Stack) -> 
     said = [heard.get_message(timeout=2)["data"] for _ in tickets]
     heard.close()
     assert [news.split(b" ", 1)[0] for news in said] == [b"succeeded", b"succeeded"]
+
+
+# --- what is told of ends --------------------------------------------------------------------
+
+TRACE_PARENT = f"00-{'a' * 32}-{'b' * 16}-01"
+SPAN = f"00-{'a' * 32}-{'c' * 16}-01"
+
+
+@pytest.mark.parametrize("is_noted", [True, False])
+@pytest.mark.parametrize("is_given_up", [True, False])
+@pytest.mark.parametrize(
+    ("carried", "chosen", "goes_on"),
+    [
+        (TRACE_PARENT, SPAN, SPAN),
+        (TRACE_PARENT, "", TRACE_PARENT),
+        (None, SPAN, SPAN),
+        (None, "", None),
+        ("no trace", "", None),
+    ],
+)
+def test_what_tells_of_an_end_goes_on_with_its_trace(
+    bench: Bench,
+    carried: str | None,
+    chosen: str,
+    goes_on: str | None,
+    *,
+    is_noted: bool,
+    is_given_up: bool,
+) -> None:
+    told = replace(
+        an_invocation("told", payload=b'{"number":1}'),
+        trace_parent=carried,
+        callback="http://a.example/",
+        on_success="one",
+        on_failure="other",
+    )
+    bench.run(lifecycle.accept(told, ours(told)))
+    ticket = claim_one(bench)
+    if is_noted:
+        note(bench, ticket)
+
+    finish(bench, (failure if is_given_up else end)(ticket, trace_parent=chosen))
+
+    expected: dict[str, Any] = {"invocation_id": "told"}
+    if goes_on is not None:
+        expected["trace_parent"] = goes_on
+    callback, destination = (
+        json.loads(bench.record(f"told.{kind}.1").payload) for kind in ("callback", "destination")
+    )
+    assert callback == {**expected, "url": "http://a.example/"}
+    assert destination == {**expected, "destination": "other" if is_given_up else "one"}
+    telling = bench.run(claims.claim("w1", queues=[QUEUE], room=9, is_traced=True)).tickets
+    assert [one.id for one in telling] == ["told.callback.1", "told.destination.1"]
+    assert [one.trace_parent for one in telling] == [goes_on] * 2
+    bench.assert_conserved()
+
+
+def test_what_tells_of_a_cancelled_one_that_waited_begins_a_trace(bench: Bench) -> None:
+    told = replace(an_invocation("told"), trace_parent=TRACE_PARENT, callback="http://a.example/")
+    bench.run(lifecycle.accept(told, ours(told)))
+
+    bench.cancel("told")
+
+    callback = json.loads(bench.record("told.callback.1").payload)
+    assert callback == {"invocation_id": "told", "url": "http://a.example/"}
+    bench.raw.rpop(QUEUE)
+    assert claim_one(bench).id == "told.callback.1"
+    bench.assert_conserved()

@@ -15,7 +15,9 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 from runtime.logs import reader
 from runtime.testing import Stack
-from tests.asking import accept, ended
+from tests.asking import accept, ended, record
+from tests.lambda_api import ACCOUNT, client_of, post
+from tests.receiver import Receiver, receiving
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 CALLER = "b7ad6b7169203331"
@@ -35,7 +37,26 @@ def flaky(context: Context) -> int:
 @function
 def steady() -> str:
     return "done"
+
+
+@function
+def forward(event):
+    return "done"
+
+
+@function(retries=1, backoff=0.05)
+def hopeless(event):
+    raise ValueError("no")
+
+
+@function
+def after(event):
+    return event["requestContext"]["condition"]
 """
+TELLING = {
+    "EYAS_CALLBACK_SECRET": "a secret of some length",
+    "EYAS_CALLBACK_HOSTS": "127.0.0.1",
+}
 
 
 @contextmanager
@@ -77,9 +98,15 @@ def functions(tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    with receiving() as receiver:
+        yield receiver
+
+
 def _traced(functions: Path, url: str, *, delay_ms: int) -> Stack:
     environment = {"OTEL_EXPORTER_OTLP_ENDPOINT": url, "OTEL_BSP_SCHEDULE_DELAY": str(delay_ms)}
-    return Stack(functions_dir=functions, environment=environment)
+    return Stack(functions_dir=functions, environment=environment | TELLING)
 
 
 def _attributes(span: Span) -> dict[str, Any]:
@@ -171,3 +198,145 @@ def test_a_caller_that_is_not_sampled_is_not_traced(functions: Path) -> None:
         assert not [one for one in spans if one.trace_id.hex() == TRACE]
         names = {one.name for one in spans}
     assert "process steady" not in names
+
+
+# --- what tells of an end --------------------------------------------------------------------
+
+
+def _of_trace(stack: Stack, spans: list[Span], names: list[str]) -> list[Span]:
+    """Wait for the `process` spans of the trace; return them, named so, in this order."""
+    wanted = sorted(f"process {name}" for name in names)
+
+    def found() -> dict[str, list[Span]]:
+        mine = [one for one in list(spans) if one.trace_id.hex() == TRACE]
+        named: dict[str, list[Span]] = {name: [] for name in wanted}
+        for one in sorted(mine, key=lambda one: one.end_time_unix_nano):
+            if one.name.startswith("process "):
+                named.setdefault(one.name, []).append(one)
+        return named
+
+    stack.wait_for(
+        lambda: sorted(name for name, each in found().items() for _ in each) == wanted,
+        "the spans of the trace",
+    )
+    named = found()
+    return [named[f"process {name}"].pop(0) for name in names]
+
+
+def _sent(receiver: Receiver) -> list[str | None]:
+    return [headers.get("traceparent") for headers, _ in receiver.received]
+
+
+def test_a_callback_is_below_the_attempt_that_ended_its_invocation(
+    functions: Path, receiver: Receiver
+) -> None:
+    receiver.statuses += [500]  # it comes again, in the same trace
+    with collecting() as (url, spans), _traced(functions, url, delay_ms=50) as stack:
+        answer = stack.request(
+            "/functions/flaky", body=b"{}", headers={**TRACE_PARENT, "Eyas-Callback": receiver.url}
+        )
+        stack.wait_for(lambda: len(receiver.received) == 1, "the callback")
+        record(stack, answer.body["id"])
+        stack.wait_for(
+            lambda: (
+                stack.request(f"/invocations/{answer.body['id']}.callback.1").body["status"]
+                == "retrying"
+            ),
+            "a failure",
+        )
+        stack.advance(4_000)
+        names = ["flaky", "flaky", "eyas.callback", "eyas.callback"]
+        first, second, *tellings = _of_trace(stack, spans, names)
+        assert first.span_id != second.span_id
+        assert [one.parent_span_id for one in tellings] == [second.span_id] * 2
+        assert _sent(receiver) == [f"00-{TRACE}-{second.span_id.hex()}-01"] * 2
+
+
+def test_a_destination_is_below_the_attempt_that_ended_its_call(
+    functions: Path, receiver: Receiver
+) -> None:
+    with collecting() as (url, spans), _traced(functions, url, delay_ms=50) as stack:
+        client = client_of(stack)
+
+        def tell(name: str, end: str, to: str) -> None:
+            client.put_function_event_invoke_config(
+                FunctionName=name,
+                MaximumRetryAttempts=0,
+                DestinationConfig={end: {"Destination": to}},
+            )
+
+        tell("hopeless", "OnFailure", f"{ACCOUNT}after")
+        tell("after", "OnSuccess", receiver.url)
+        post(stack, "hopeless", X_Amz_Invocation_Type="Event", **TRACE_PARENT)
+
+        names = ["hopeless", "eyas.destination", "after", "eyas.destination"]
+        hopeless, telling, after, sending = _of_trace(stack, spans, names)
+        assert telling.parent_span_id == after.parent_span_id == hopeless.span_id
+        assert sending.parent_span_id == after.span_id
+        assert _sent(receiver) == [f"00-{TRACE}-{after.span_id.hex()}-01"]
+
+
+def test_what_is_refused_and_not_run_is_told_of_in_its_trace(
+    functions: Path, receiver: Receiver
+) -> None:
+    with collecting() as (url, spans), _traced(functions, url, delay_ms=50) as stack:
+        client = client_of(stack)
+        client.put_function_event_invoke_config(
+            FunctionName="forward", DestinationConfig={"OnFailure": {"Destination": receiver.url}}
+        )
+        stack.stop("worker")
+        post(stack, "forward", X_Amz_Invocation_Type="Event", **TRACE_PARENT)
+        client.put_function_concurrency(FunctionName="forward", ReservedConcurrentExecutions=0)
+        stack.start("worker")
+
+        refused, telling = _of_trace(stack, spans, ["forward", "eyas.destination"])
+        assert _attributes(refused)["eyas.status"] == "failed"
+        assert telling.parent_span_id == refused.span_id
+        assert _sent(receiver) == [f"00-{TRACE}-{refused.span_id.hex()}-01"]
+
+
+def test_of_a_caller_that_is_not_sampled_nothing_is_sampled_later(
+    functions: Path, receiver: Receiver
+) -> None:
+    with collecting() as (url, spans):
+        with _traced(functions, url, delay_ms=50) as stack:
+            headers = {"traceparent": f"00-{TRACE}-{CALLER}-00", "Eyas-Callback": receiver.url}
+            answer = stack.request("/functions/steady", body=b"{}", headers=headers)
+            record(stack, answer.body["id"])
+            record(stack, f"{answer.body['id']}.callback.1")
+        (sent,) = _sent(receiver)
+        assert sent is not None
+        assert sent.startswith(f"00-{TRACE}-")
+        assert sent.endswith("-00")
+        assert "process eyas.callback" not in {one.name for one in spans}
+
+
+def test_without_traces_the_callers_own_goes_to_who_is_told(
+    functions: Path, receiver: Receiver
+) -> None:
+    with Stack(functions_dir=functions, environment=TELLING) as stack:
+        for headers in ({}, TRACE_PARENT):
+            answer = stack.request(
+                "/functions/steady", body=b"{}", headers={**headers, "Eyas-Callback": receiver.url}
+            )
+            record(stack, answer.body["id"])
+            record(stack, f"{answer.body['id']}.callback.1")
+    assert _sent(receiver) == [None, TRACE_PARENT["traceparent"]]
+
+
+def test_cancelling_what_waits_begins_a_trace(functions: Path, receiver: Receiver) -> None:
+    with collecting() as (url, spans), _traced(functions, url, delay_ms=50) as stack:
+        answer = stack.request(
+            "/functions/steady",
+            body=b"{}",
+            headers={**TRACE_PARENT, "Eyas-Callback": receiver.url, "Eyas-Delay": "1000"},
+        )
+        stack.request(f"/invocations/{answer.body['id']}", method="DELETE")
+
+        def tellings() -> list[Span]:
+            return [one for one in list(spans) if one.name == "process eyas.callback"]
+
+        stack.wait_for(lambda: len(tellings()) == 1, "the span")
+        assert not tellings()[0].parent_span_id
+        assert tellings()[0].trace_id.hex() != TRACE
+    assert _sent(receiver) == [None]

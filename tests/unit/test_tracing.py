@@ -129,6 +129,41 @@ def test_what_names_no_trace_begins_one(trace_parent: str | None) -> None:
     assert whole.parent is None
 
 
+@pytest.mark.parametrize(
+    "trace_parent", [f"00-{TRACE}-{CALLER}-01", f"00-{TRACE}-{CALLER}-00", "00-x", "", None]
+)
+def test_an_attempt_has_the_span_that_was_chosen_for_it(trace_parent: str | None) -> None:
+    exporter = InMemorySpanExporter()
+    tracing = Spans(exporter)
+    chosen = tracing.choose("fib", trace_parent=trace_parent)
+    for each in (chosen, ""):
+        tracing.attempt(_end(attempt=1, trace_parent=trace_parent, chosen=each))
+    tracing.close()
+
+    version, trace_id, span_id, flags = chosen.split("-")
+    assert (version, len(trace_id), len(span_id)) == ("00", 32, 16)
+    made = [_ids(one) for one in exporter.get_finished_spans()]
+    if trace_parent is not None and trace_parent.endswith("-00"):
+        assert (trace_id, flags, made) == (TRACE, "00", [])
+        return
+    assert flags == "01"
+    assert made.count((trace_id, span_id)) == 1
+    assert len(set(made)) == len(made) == 6
+    assert {one for one, _ in made[:3]} == {trace_id}
+    assert (trace_id == TRACE) is (trace_parent is not None and len(trace_parent) > 4)
+
+
+def test_what_is_not_to_be_sampled_is_chosen_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_TRACES_SAMPLER", "parentbased_traceidratio")
+    monkeypatch.setenv("OTEL_TRACES_SAMPLER_ARG", "0")
+    tracing = Spans(InMemorySpanExporter())
+    try:
+        assert tracing.choose("fib", trace_parent=None).endswith("-00")
+        assert tracing.choose("fib", trace_parent=f"00-{TRACE}-{CALLER}-01").endswith("-01")
+    finally:
+        tracing.close()
+
+
 class _Stuck(SpanExporter):
     """A collector that takes the connection, and says nothing."""
 
@@ -173,6 +208,7 @@ def _end(
     started_at_us: int | None = 4000,
     error_type: str | None = None,
     trace_parent: str | None = f"00-{TRACE}-{CALLER}-01",
+    chosen: str = "",
 ) -> AttemptEnd:
     return AttemptEnd(
         invocation_id="one",
@@ -185,6 +221,7 @@ def _end(
         trace_parent=trace_parent,
         error_type=error_type,
         error_message="",
+        chosen=chosen,
     )
 
 
@@ -203,3 +240,8 @@ def _times_us(span: ReadableSpan) -> tuple[int, int]:
     assert span.start_time is not None
     assert span.end_time is not None
     return span.start_time // 1000, span.end_time // 1000
+
+
+def _ids(span: ReadableSpan) -> tuple[str, str]:
+    context = span.get_span_context()
+    return f"{context.trace_id:032x}", f"{context.span_id:016x}"
