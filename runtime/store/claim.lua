@@ -7,8 +7,8 @@
 --   {tag, message}
 --   {tag, '', id, function, traceparent, payload, attempts so far, since when it ages, failures,
 --    request_id}
---     of an invocation that web accepted, that was never claimed before, and that may run; a larger
---     payload stays in the record, and is '' here
+--     of an invocation that web accepted, that was never claimed before, and that may run now and
+--     later; a larger payload stays in the record, and is '' here
 --   {tag, '', id, function, traceparent, crashes}  of any other one that web accepted: `start` tells
 --     whether it may run
 -- A traceparent is '' unless traces are on and the message has one.
@@ -42,7 +42,7 @@ local function look_at(tag, message)
     'failures', 'request_id', 'claim', 'due_at', 'cancel_requested', 'expires_at', 'parked',
     'crashes', 'policy', 'redriven_at')
   if was_delivered or found[1] ~= 'queued' or found[7] or found[8] or found[9] or found[11] or found[13]
-    or found[10] and tonumber(found[10]) < now or is_limited(name) then
+    or found[10] or is_limited(name) then
     return {tag, '', id, name, trace_parent, tonumber(found[12] or 0)}
   end
   redis.call('HSET', record_of(id), 'claim', ARGV[1] .. ' ' .. tag)

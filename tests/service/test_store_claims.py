@@ -117,6 +117,11 @@ def _expired(bench: Bench, invocation_id: str) -> None:
     bench.raw.hset(f"eyas:invocation:{invocation_id}", "expires_at", bench.now_us() - 1)
 
 
+def _perishable(bench: Bench, invocation_id: str) -> None:
+    # It may wait in the worker until then.
+    bench.raw.hset(f"eyas:invocation:{invocation_id}", "expires_at", bench.now_us() + 10**9)
+
+
 def _limited(bench: Bench, invocation_id: str) -> None:
     bench.raw.hset("eyas:concurrency", "f", 1)
 
@@ -139,6 +144,7 @@ def _put_off(bench: Bench, invocation_id: str) -> None:
         _claimed_by_another_message,
         _cancelled,
         _expired,
+        _perishable,
         _limited,
         _without_a_record,
         _put_off,
