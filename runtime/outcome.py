@@ -11,6 +11,7 @@ from runtime import json_text
 _MAX_CHARACTERS = 20_000
 _MAX_FRAMES = 100
 _BRIEF_CHARACTERS = 500
+INVALID_PAYLOAD = "InvalidPayload"
 _RUNTIME_DIR = str(Path(__file__).parent) + os.sep
 
 
@@ -66,6 +67,11 @@ class FunctionError:
                 "stack_trace": list(self.stack_trace),
             }
         )
+
+    @property
+    def quotes_payload(self) -> bool:
+        """Whether the message is ours and may quote a payload: logs and traces go without it."""
+        return self.type == INVALID_PAYLOAD
 
     def brief(self) -> bytes:
         """Return type and message, shortened, as JSON text."""

@@ -174,7 +174,9 @@ def log_end(
     if error is None:
         _log.info("attempt.finished", **fields)
         return
-    fields |= {"error_type": error.type, "error_message": error.message}
-    if traceback:
+    fields["error_type"] = error.type
+    if not error.quotes_payload:
+        fields["error_message"] = error.message
+    if traceback and not error.quotes_payload:
         fields["exception"] = traceback
     (_log.warning if status is Status.RETRYING else _log.error)("attempt.finished", **fields)

@@ -9,6 +9,7 @@ from runtime.errors import (
     InvalidResultError,
     SoftTimeoutError,
 )
+from runtime.outcome import INVALID_PAYLOAD
 
 
 class PoisonError(EyasError):
@@ -20,7 +21,7 @@ class BarredError(EyasError):
 
 
 _NAMES: dict[type[BaseException], str] = {
-    InvalidPayloadError: "InvalidPayload",
+    InvalidPayloadError: INVALID_PAYLOAD,
     InvalidResultError: "InvalidResult",
     PoisonError: "Poison",
     BarredError: "ZeroReservedConcurrency",

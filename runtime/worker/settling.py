@@ -393,7 +393,7 @@ class Settling:
                     ended_at_us=ended.ended_at_us,
                     trace_parent=ticket.trace_parent,
                     error_type=None if error is None else error.type,
-                    error_message="" if error is None else error.message,
+                    error_message="" if error is None or error.quotes_payload else error.message,
                     chosen=chosen,
                 )
             )

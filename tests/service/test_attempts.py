@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import celery
 import pytest
 
 from runtime.testing import FunctionFailedError, Stack
@@ -23,6 +24,20 @@ def failure(stack: Stack, name: str, payload: Any = None) -> dict[str, Any]:
 def log_lines(stack: Stack, process: str) -> list[dict[str, Any]]:
     text = (stack.log_dir / f"{process}.log").read_text(encoding="utf-8")
     return [json.loads(line) for line in text.splitlines()]
+
+
+def attempt_line(stack: Stack, invocation_id: str) -> dict[str, Any]:
+    def lines() -> list[dict[str, Any]]:
+        return [
+            r
+            for r in log_lines(stack, "worker")
+            if r["event"] == "attempt.finished" and r["invocation_id"] == invocation_id
+        ]
+
+    # The worker writes it after the outcome is stored, and so after the answer perhaps.
+    stack.wait_for(lambda: bool(lines()), "the attempt's line")
+    (line,) = lines()
+    return line
 
 
 @pytest.mark.parametrize("name", ["hang_in_python", "hang_in_sleep", "hang_in_c"])
@@ -150,20 +165,18 @@ def test_one_canonical_line_per_request_and_per_attempt(sample_stack: Stack) -> 
     )
     invocation_id = answer.body["id"]
 
-    def lines(process: str, event: str) -> list[dict[str, Any]]:
+    def lines() -> list[dict[str, Any]]:
         return [
             r
-            for r in log_lines(sample_stack, process)
-            if r["event"] == event and r.get("invocation_id") == invocation_id
+            for r in log_lines(sample_stack, "web")
+            if r["event"] == "request.finished" and r.get("invocation_id") == invocation_id
         ]
 
-    sample_stack.wait_for(lambda: bool(lines("web", "request.finished")), "the request's line")
-    (request,) = lines("web", "request.finished")
+    sample_stack.wait_for(lambda: bool(lines()), "the request's line")
+    (request,) = lines()
     assert (request["status"], request["function"]) == (200, "sleep")
     assert request["duration_ms"] >= 50
-    # The worker writes it after the outcome is stored, and so after the answer perhaps.
-    sample_stack.wait_for(lambda: bool(lines("worker", "attempt.finished")), "the attempt's line")
-    (attempt,) = lines("worker", "attempt.finished")
+    attempt = attempt_line(sample_stack, invocation_id)
     assert (attempt["status"], attempt["attempt"], attempt["function"]) == ("succeeded", 1, "sleep")
     assert attempt["request_id"] == request["request_id"]
     assert attempt["run_ms"] >= 50
@@ -173,17 +186,7 @@ def test_one_canonical_line_per_request_and_per_attempt(sample_stack: Stack) -> 
 def test_a_failed_attempts_line_has_the_traceback(sample_stack: Stack) -> None:
     with pytest.raises(FunctionFailedError) as caught:
         sample_stack.invoke("fail", {"message": "for the log"})
-    invocation_id = caught.value.problem["invocation_id"]
-
-    def lines() -> list[dict[str, Any]]:
-        return [
-            r
-            for r in log_lines(sample_stack, "worker")
-            if r["event"] == "attempt.finished" and r["invocation_id"] == invocation_id
-        ]
-
-    sample_stack.wait_for(lambda: bool(lines()), "the attempt's line")
-    (attempt,) = lines()
+    attempt = attempt_line(sample_stack, caught.value.problem["invocation_id"])
     assert attempt["level"] == "error"
     assert attempt["error_type"] == "OrderError"
     assert "for the log" in attempt["exception"]
@@ -195,6 +198,16 @@ def test_a_failed_attempts_line_has_the_traceback(sample_stack: Stack) -> None:
 def test_no_log_holds_a_payload_or_a_result(sample_stack: Stack) -> None:
     word = "correct-horse-battery"
     assert sample_stack.invoke("secret", {"password": word}) == word[::-1]
+    with celery.Celery(broker=sample_stack.redis_url) as producer:
+        unfit = producer.send_task("secret", kwargs={"password": 1, word: word})
+    sample_stack.wait_for(
+        lambda: sample_stack.request(f"/invocations/{unfit.id}").body.get("status") == "failed",
+        "the payload to be found unfit",
+    )
+    error = sample_stack.request(f"/invocations/{unfit.id}").body["error"]
+    assert (error["type"], word in error["message"]) == ("InvalidPayload", True)
+    line = attempt_line(sample_stack, unfit.id)
+    assert (line["error_type"], line["level"]) == ("InvalidPayload", "error")
 
     for path in [*sample_stack.log_dir.glob("*.log"), *sample_stack.folder.glob("*.out")]:
         text = path.read_text(encoding="utf-8")
