@@ -5,6 +5,8 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 PORT ?= 8000
+# Tests wait most of the time.
+TESTS_AT_ONCE ?= $(shell expr 2 + $$(getconf _NPROCESSORS_ONLN))
 export PATH := $(abspath $(BIN)):$(PATH)
 
 RUNTIME_READY := $(VENV)/.runtime-ready
@@ -55,7 +57,7 @@ supervised: $(RUNTIME_READY) ## run everything under supervisord, in the foregro
 	@PORT=$(PORT) supervisord --nodaemon --configuration supervisord.conf
 
 test: $(DEV_READY) $(if $(shell command -v npm 2>/dev/null),$(JAVASCRIPT_READY)) ## all tests
-	@python -m pytest -n auto $(ARGS)
+	@python -m pytest -n $(TESTS_AT_ONCE) $(ARGS)
 
 check: $(DEV_READY) lint types layers test ## the whole gate: format, lint, types, layers, tests
 
