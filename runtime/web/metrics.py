@@ -31,6 +31,7 @@ from runtime.store.upkeep import Census
 from runtime.web.exchange import Request
 
 _OPEN = tuple(status for status in Status if status not in TERMINAL)
+_ENDS = tuple(status for status in Status if status in TERMINAL)
 _PLACES = ("queue", "landing", "in_flight", "parked", "delayed")
 _BUILD = {"version": metadata.version("eyas"), "python_version": platform.python_version()}
 
@@ -101,12 +102,14 @@ class Collected:
         )
         yield from self.refusals.collect()
         if self.census is not None and self.measured is not None:
-            yield from _of_census(self.census)
-            yield from _of_functions(self.measured)
+            # Also those of which nothing has happened yet: where a counter begins is no increase.
+            functions = sorted({*self.registry, *self.census.functions})
+            yield from _of_census(self.census, functions)
+            yield from _of_functions(self.measured, functions)
             yield from _of_workers(self.measured)
 
 
-def _of_census(census: Census) -> Iterator[Metric]:
+def _of_census(census: Census, functions: Iterable[str]) -> Iterator[Metric]:
     accepted = CounterMetricFamily(
         "eyas_invocations_accepted", "Invocations that were accepted.", labels=["function"]
     )
@@ -115,10 +118,11 @@ def _of_census(census: Census) -> Iterator[Metric]:
         "Invocations without a terminal status.",
         labels=["function", "status"],
     )
-    for function, counts in census.functions.items():
-        accepted.add_metric([function], counts["accepted"])
+    for function in functions:
+        counts = census.functions.get(function, {})
+        accepted.add_metric([function], counts.get("accepted", 0))
         for status in _OPEN:
-            unfinished.add_metric([function, status], counts[status])
+            unfinished.add_metric([function, status], counts.get(status, 0))
     places = GaugeMetricFamily(
         "eyas_messages", "Messages, by where they are in the broker.", labels=["place"]
     )
@@ -127,14 +131,15 @@ def _of_census(census: Census) -> Iterator[Metric]:
     yield from (accepted, unfinished, places)
 
 
-def _of_functions(measured: Measured) -> Iterator[Metric]:
+def _of_functions(measured: Measured, functions: Iterable[str]) -> Iterator[Metric]:
     finished = CounterMetricFamily(
         "eyas_invocations_finished",
         "Ends of invocations, by terminal status; one that was redriven has several.",
         labels=["function", "status"],
     )
-    for labels, value in measured.finished.items():
-        finished.add_metric(labels, value)
+    for function in functions:
+        for status in _ENDS:
+            finished.add_metric([function, status], measured.finished.get((function, status), 0))
     yield finished
     yield _histogram(
         "eyas_queue_wait_seconds",
@@ -149,24 +154,28 @@ def _of_functions(measured: Measured) -> Iterator[Metric]:
         "eyas_attempts_retried",
         "Attempts that failed, and after which there will be another one.",
         measured.retried,
+        functions,
     )
     yield _by_function(
         CounterMetricFamily,
         "eyas_attempts_crashed",
         "Attempts whose process or worker died, and that are made again.",
         measured.crashed,
+        functions,
     )
     yield _by_function(
         CounterMetricFamily,
         "eyas_invocations_recovered",
         "Invocations that were nowhere, and were queued again.",
         measured.recovered,
+        functions,
     )
     yield _by_function(
         GaugeMetricFamily,
         "eyas_dead_letters",
         "Invocations that were given up, and are kept.",
         measured.dead_letters,
+        functions,
     )
 
 
@@ -197,11 +206,11 @@ def _gauge(name: str, text: str, value: float) -> Metric:
 
 
 def _by_function(
-    kind: Any, name: str, text: str, values: Mapping[str, int]
+    kind: Any, name: str, text: str, values: Mapping[str, int], functions: Iterable[str]
 ) -> CounterMetricFamily | GaugeMetricFamily:
     family: CounterMetricFamily | GaugeMetricFamily = kind(name, text, labels=["function"])
-    for function, value in values.items():
-        family.add_metric([function], value)
+    for function in functions:
+        family.add_metric([function], values.get(function, 0))
     return family
 
 

@@ -1,6 +1,8 @@
 """`GET /metrics`: what it says is what has happened, in a form that Prometheus reads."""
 
 import re
+import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,12 +24,18 @@ from tests.store_bench import QUEUE, RETENTION, Bench, message
 BASE_UNITS = ("_seconds", "_bytes", "_ratio")
 OTHER_UNITS = re.compile(r"_(ms|milliseconds|us|microseconds|minutes|hours|kb|mb|percent)(_|$)")
 
+PROMTOOL = shutil.which("promtool")
+
 MODULE = """
 from runtime import function
 
 @function
 def double(number: int) -> int:
     return 2 * number
+
+@function
+def idle(event):
+    pass
 
 @function(retries=1, backoff=0)
 def fail(event):
@@ -77,6 +85,11 @@ def test_what_runs_is_counted(stack: Stack) -> None:
     assert seen["eyas_attempts_retried_totalfunction=fail"] == 1
     assert seen["eyas_dead_lettersfunction=fail"] == 1
     assert seen["eyas_dead_lettersfunction=double"] == 0
+    # So that the first of them is an increase.
+    assert seen["eyas_invocations_recovered_totalfunction=double"] == 0
+    assert seen["eyas_invocations_finished_totalfunction=double,status=expired"] == 0
+    assert seen["eyas_invocations_accepted_totalfunction=idle"] == 0
+    assert seen["eyas_attempts_crashed_totalfunction=idle"] == 0
     # Two attempts of which only the first had been waiting in the queue since it was accepted.
     assert seen["eyas_attempt_duration_seconds_countfunction=fail"] == 2
     assert seen["eyas_queue_wait_seconds_countfunction=fail"] == 1
@@ -86,7 +99,7 @@ def test_what_runs_is_counted(stack: Stack) -> None:
     assert seen["eyas_invocations_openfunction=double,status=queued"] == 0
     assert seen["eyas_workers"] == 1
     assert seen["eyas_broker_up"] == 1
-    assert seen["eyas_functions"] == 2
+    assert seen["eyas_functions"] == 3
     assert seen["eyas_failed_modules"] == 0
     assert seen["eyas_oldest_queued_age_seconds"] == 0
 
@@ -109,6 +122,21 @@ def test_it_keeps_to_the_conventions(stack: Stack) -> None:
             assert all(re.fullmatch("[a-z_]+", label) for label in sample.labels), sample
             assert not {"payload", "id", "invocation_id"} & set(sample.labels), sample
     assert len({family.name for family in families}) == len(families)
+
+
+@pytest.mark.skipif(PROMTOOL is None, reason="Prometheus is not installed")
+def test_prometheus_itself_has_nothing_to_say_about_them(stack: Stack) -> None:
+    stack.invoke("double", {"number": 1})
+
+    checked = subprocess.run(
+        [str(PROMTOOL), "check", "metrics"],
+        input=stack.request("/metrics").raw,
+        capture_output=True,
+        timeout=30,
+        check=False,
+    )
+
+    assert (checked.returncode, checked.stdout, checked.stderr) == (0, b"", b"")
 
 
 def test_all_of_them_are_documented(stack: Stack) -> None:

@@ -2,6 +2,8 @@
 
 import json
 import re
+import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ from runtime.invocation import Status
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
+PROMTOOL = shutil.which("promtool")
 PAGE = (ROOT / "docs" / "observability.md").read_text(encoding="utf-8")
 METRICS = set(re.findall(r"^\| `(eyas_[a-z_]+)`", PAGE, re.MULTILINE))
 HISTOGRAMS = set(re.findall(r"^\| `(eyas_[a-z_]+)` \| histogram", PAGE, re.MULTILINE))
@@ -45,6 +48,20 @@ def test_what_is_asked_for_is_there(expression: str) -> None:
     assert expression.count("(") == expression.count(")")
     for statuses in re.findall(r'status=~?"([a-z|]+)"', expression):
         assert set(statuses.split("|")) <= set(Status)
+
+
+@pytest.mark.skipif(PROMTOOL is None, reason="Prometheus is not installed")
+def test_alerts_fire_when_they_should() -> None:
+    tested = subprocess.run(
+        [str(PROMTOOL), "test", "rules", "alerts_test.yml"],
+        cwd=DEPLOY / "prometheus",
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+    assert tested.returncode == 0, tested.stdout + tested.stderr
 
 
 def test_every_metric_is_on_the_dashboard() -> None:
