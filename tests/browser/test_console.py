@@ -100,7 +100,7 @@ def test_lists_are_filtered_and_go_on(page: Page, stack: Stack, tmp_path: Path) 
     page.goto("/#/invocations")
     expect(page.get_by_role("row")).to_have_count(51)
     page.get_by_role("button", name="Show more").click()
-    expect(page.get_by_role("row")).to_have_count(102)
+    expect(page.get_by_role("row")).to_have_count(101)
 
     page.get_by_label("Status").select_option("failed")
 

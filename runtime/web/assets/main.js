@@ -38,36 +38,45 @@ async function show() {
   }
   const view = h("div");
   fill(main, view);
+  document.title = "Eyas";
   if (!found) {
     fill(view, h("h1", {}, "There is no such page"), h("p", {}, h("a", { href: "#/" }, "Go to the overview")));
     return;
   }
   const [pattern, draw, title] = found;
-  const names = pattern.exec(path).slice(1).map(decodeURIComponent);
+  const names = pattern.exec(path).slice(1).map(decoded);
   document.title = [...names, title, "Eyas"].join(" - ");
+  main.setAttribute("aria-label", [title, ...names].join(" "));
   try {
     await draw(view, { names, query: new URLSearchParams(query), signal });
   } catch (error) {
     if (signal.aborted) return;
-    view.append(h("p", { class: "error", role: "alert" }, error.message), h("p", {}, h("a", { href: location.hash, onclick: show }, "Try again")));
+    if (!view.querySelector("h1")) view.append(h("h1", {}, [title, ...names].join(" ")));
+    view.append(h("p", { class: "error", role: "alert" }, error.message), h("p", {}, h("button", { type: "button", onclick: show }, "Try again")));
+  }
+}
+
+function decoded(name) {
+  try {
+    return decodeURIComponent(name);
+  } catch {
+    return name;
   }
 }
 
 function health() {
   const now = samples.at(-1);
-  const text = !now.answers ? "The server does not answer"
-    : !now.up ? "The broker does not answer"
-    : !now.workers ? "No worker takes messages"
-    : `${now.workers} worker${now.workers === 1 ? "" : "s"}, ${now.queued.toLocaleString()} queued`;
-  const element = document.getElementById("health");
-  if (element.textContent !== text) element.textContent = text;
-  element.className = now.answers && now.up && now.workers ? "" : "error";
+  const trouble = !now.answers ? "The server does not answer" : !now.up ? "The broker does not answer" : !now.workers ? "No worker takes messages" : "";
+  // Screen readers tell what changes in `trouble`, and not each number.
+  const element = document.getElementById("trouble");
+  if (element.textContent !== trouble) element.textContent = trouble;
+  document.getElementById("counts").textContent = trouble ? "" : `${now.workers} worker${now.workers === 1 ? "" : "s"}, ${now.queued.toLocaleString()} queued`;
 }
 
 async function about() {
   const found = await ask("console/about.json");
   fill(document.getElementById("footer"),
-    h("span", {}, `Eyas ${found.version}   `),
+    h("span", {}, `Eyas ${found.version}`),
     h("a", { href: "#/api" }, "HTTP API"), h("a", { href: "metrics" }, "Metrics"),
     found.flower ? h("a", { href: found.flower }, "Flower") : null);
 }

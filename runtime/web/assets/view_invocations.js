@@ -1,33 +1,78 @@
 // Invocations, by function, status and time.
 
-import { ask } from "./api.js";
+import { ask, at } from "./api.js";
 import { button, fill, h } from "./dom.js";
 import { empty, list } from "./view_overview.js";
 
 const STATUSES = ["queued", "running", "retrying", "succeeded", "failed", "cancelled", "expired"];
+const MINUTES = [["15", "15 minutes"], ["60", "hour"], ["360", "6 hours"]];
+const AT_A_TIME = 50;
+const PATIENCE_MS = 1500;
 
 export async function invocations(view, { query, signal }) {
   const functions = (await ask("functions", { signal })).functions.map((one) => one.name);
-  const output = h("div");
-  const choose = (name, label, options) => h("label", {}, label, " ",
+  const output = h("div", { tabindex: "-1" });
+  const pages = h("div");
+  const looking = h("p", { class: "faint", role: "status" });
+  const more = button("Show more", () => next(), { output });
+  let rows = null;
+  let cursor = null;
+  let turn = 0;
+  const refresh = h("button", { type: "button", onclick: () => {
+    rows = cursor = null;
+    fill(output);
+    next().catch((error) => { if (!signal.aborted) fill(output, h("p", { class: "error", role: "alert" }, error.message)); });
+  } }, "Refresh");
+  const choose = (name, label, every, options) => h("label", {}, label, " ",
     h("select", { id: name, onchange: (event) => {
       if (event.target.value) query.set(name, event.target.value);
       else query.delete(name);
-      location.hash = `#/invocations?${query}`;
-    } }, h("option", { value: "" }, "all"), options.map((one) => h("option", { value: one, selected: query.get(name) === one }, one))));
-  const chosen = new URLSearchParams([...query].filter(([key]) => ["function", "status", "since"].includes(key)));
-  const pages = h("div");
-  let cursor = null;
-  const more = button("Show more", async () => { await next(); }, { output });
-  const next = async () => {
-    const found = await ask(`invocations?limit=50&${chosen}${cursor ? `&cursor=${encodeURIComponent(cursor)}` : ""}`, { signal });
-    if (found.invocations.length) pages.append(list("Invocations", found.invocations));
-    cursor = found.next_cursor;
-    more.hidden = cursor === null;
-    if (!pages.childElementCount && cursor === null) fill(pages, [...chosen].length ? h("p", { class: "faint" }, "None is like that.") : empty());
+      // The page stays, and the focus where it is.
+      history.pushState(null, "", `#/invocations?${query}`);
+      refresh.click();
+    } }, h("option", { value: "" }, every), options.map(([value, text]) => h("option", { value, selected: query.get(name) === value }, text))));
+  const part = () => {
+    const asked = new URLSearchParams({ limit: AT_A_TIME });
+    for (const name of ["function", "status"]) if (query.get(name)) asked.set(name, query.get(name));
+    const minutes = Number(query.get("minutes"));
+    if (minutes > 0) asked.set("since", new Date(Date.now() - minutes * 60_000).toISOString());
+    if (cursor) asked.set("cursor", cursor);
+    return ask(`invocations?${asked}`, { signal });
   };
+  // The server looks at so many at a time: of few among very many, it finds none in a part.
+  const next = async () => {
+    const began = performance.now();
+    more.hidden = true;
+    looking.textContent = "Looking…";
+    const mine = ++turn;
+    let count = 0;
+    try {
+      do {
+        const found = await part();
+        if (mine !== turn) return;
+        if (found.invocations.length && rows) rows.add(found.invocations);
+        else if (found.invocations.length) fill(pages, rows = list("Invocations", found.invocations));
+        count += found.invocations.length;
+        cursor = found.next_cursor;
+      } while (cursor && count < AT_A_TIME && (!count || performance.now() - began < PATIENCE_MS));
+      if (!rows) fill(pages, ["function", "status", "minutes"].some((name) => query.get(name)) ? h("p", {}, "None is like that. ", h("a", { href: "#/invocations" }, "Show all")) : empty());
+    } finally {
+      if (mine !== turn) return;
+      looking.textContent = "";
+      more.hidden = cursor === null;
+    }
+    if (cursor && document.activeElement === document.body) more.focus({ preventScroll: true });
+  };
+  const sought = h("input", { id: "id", "aria-label": "Id", placeholder: "Go to an id", spellcheck: "false", autocomplete: "off" });
   fill(view, h("h1", {}, "Invocations"),
-    h("p", { class: "row" }, choose("function", "Function", functions), choose("status", "Status", STATUSES), button("Refresh", async () => { fill(pages); cursor = null; await next(); }, { output })),
-    pages, more, output);
+    h("div", { class: "row" },
+      choose("function", "Function", "all", functions.map((one) => [one, one])), choose("status", "Status", "all", STATUSES.map((one) => [one, one])),
+      choose("minutes", "Accepted", "at any time", MINUTES.map(([value, text]) => [value, `in the last ${text}`])),
+      refresh,
+      h("form", { onsubmit: (event) => {
+        event.preventDefault();
+        if (sought.value.trim()) location.hash = `#/${at(sought.value.trim())}`;
+      } }, sought)),
+    pages, looking, more, output);
   await next();
 }

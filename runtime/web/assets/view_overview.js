@@ -13,16 +13,22 @@ export async function overview(view, { signal }) {
     plot("Waiting", () => [["queued", values("queued")], ["running", values("running")], ["delayed", values("delayed")]]),
   ];
   const latest = h("div");
-  fill(view, h("h1", {}, "Overview"), tiles, h("div", { class: "plots" }, plots.map((one) => one.figure)), h("h2", {}, "Latest invocations"), latest);
+  const broken = h("div");
+  fill(view, h("h1", {}, "Overview"), broken, tiles, h("div", { class: "plots" }, plots.map((one) => one.figure)), h("h2", {}, "Latest invocations"), latest);
   let shown = "";
+  let isAsking = false;
   watch(async () => {
     const now = samples.at(-1);
     fill(tiles, [
       ["queued", now.queued], ["running", now.running], ["delayed", now.delayed], ["dead letters", now.dead, "#/dead-letters"],
       ["workers", now.workers], ["oldest in the queue", now.oldest ? lasting(now.oldest) : "none"],
     ].map(([name, value, href]) => h("li", {}, h("b", {}, value.toLocaleString()), href ? h("a", { href }, name) : name)));
+    fill(broken, now.modules ? h("p", { class: "error" }, `${now.modules} module${now.modules === 1 ? "" : "s"} cannot be used: `, h("a", { href: "#/functions" }, "why")) : null);
     for (const one of plots) one.draw();
+    if (isAsking) return;
+    isAsking = true;
     const found = await ask("invocations?limit=10", { signal }).catch(() => null);
+    isAsking = false;
     const text = JSON.stringify(found, (_key, value) => (typeof value === "bigint" ? String(value) : value));
     if (!found || signal.aborted || text === shown) return;
     shown = text;

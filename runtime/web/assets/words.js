@@ -4,7 +4,10 @@ import { h } from "./dom.js";
 
 export const status = (name) => h("span", { class: `status ${name}` }, name);
 
-export const link = (record) => h("a", { href: `#/invocations/${encodeURIComponent(record.id)}`, class: "mono" }, record.id.slice(0, 8));
+/** The beginning of an id that is random, and all of one that says something. */
+const short = (id) => (/^[0-9a-f]{8}-[0-9a-f-]{27}$/.test(id) ? id.slice(0, 8) : id.length > 40 ? `${id.slice(0, 40)}…` : id);
+
+export const link = (record) => h("a", { href: `#/invocations/${encodeURIComponent(record.id)}`, class: "mono", title: record.id }, short(record.id));
 
 export const of = (name) => h("a", { href: `#/functions/${encodeURIComponent(name)}` }, name);
 
@@ -30,6 +33,12 @@ export function lasting(seconds) {
     if (count) parts.push(`${count} ${unit}`);
   }
   return parts.slice(0, 2).join(" ");
+}
+
+/** How far something is, as its handler has said. */
+export function progress({ done, total, message }) {
+  const text = total ? `${done} of ${total}` : String(done);
+  return h("p", {}, total ? h("progress", { value: String(done), max: String(total), "aria-label": "Progress" }) : null, ` ${text} `, message && h("span", { class: "faint" }, message));
 }
 
 export const between = (start, end) => lasting((new Date(end) - new Date(start)) / 1000);
