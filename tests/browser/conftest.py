@@ -11,9 +11,48 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from runtime.testing import Stack
 
 MODULE = '''
+import enum
 import time
 from pathlib import Path
-from runtime import function
+
+from msgspec import Struct
+
+from runtime import Context, function
+
+
+class Size(enum.Enum):
+    SMALL = "small"
+    LARGE = "large"
+
+
+class Item(Struct):
+    name: str
+    count: int = 1
+
+
+@function
+def order(
+    items: list[Item], size: Size = Size.SMALL, note: str | None = None, gift: bool | None = None
+) -> list[object]:
+    """Have parameters of many kinds."""
+    return [size.value, note, gift, len(items)]
+
+
+@function
+def large(size: int) -> str:
+    """Return a long text."""
+    return "<b>x</b>" * size
+
+
+@function
+def steps(marker: str, context: Context) -> None:
+    """Report progress until a file is there."""
+    done = 0
+    while not Path(marker).exists():
+        done += 1
+        context.progress(done, 1000000, "<i>on</i>")
+        print("step", done)
+        time.sleep(0.1)
 
 
 @function(retries=0)

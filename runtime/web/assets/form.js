@@ -57,8 +57,9 @@ function field(name, schema, isRequired, root) {
   const hint = [type === "json" ? `${kind(schema, root)}, as JSON` : type === "enum" ? "" : kind(schema, root), isRequired ? "required" : "", schema.description ?? "", limits(schema)].filter(Boolean).join(", ");
   if (hint) input.setAttribute("aria-describedby", `${id}-hint`);
   const text = () => {
-    const value = type === "boolean" && input.type === "checkbox" ? String(input.checked) : input.value;
-    if (type === "boolean" && !isRequired && value === (given || "false")) return "";
+    const isBox = input.type === "checkbox";
+    const value = isBox ? String(input.checked) : input.value;
+    if (isBox && !isRequired && value === (given || "false")) return "";
     if (value === "" && isRequired && schema.isNullable) return `${JSON.stringify(name)}: null`;
     // An empty text is one if it was emptied, or if there must be one.
     if (value === "" && !(type === "string" && (isRequired || given !== ""))) return "";
