@@ -31,11 +31,13 @@ def main() -> None:
     program = shutil.which("chromium")
     if program is None:
         sys.exit("needs Chromium: apt-get install chromium")
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as parent:
+        folder = Path(parent) / "functions"
+        folder.mkdir()
         for module in FUNCTIONS.glob("*.py"):
             shutil.copy(module, folder)
-        (Path(folder) / "charge.py").write_text(MODULE)
-        with Stack(functions_dir=Path(folder)) as stack, sync_playwright() as playwright:
+        (folder / "charge.py").write_text(MODULE)
+        with Stack(functions_dir=folder) as stack, sync_playwright() as playwright:
             stack.wait_until_ready()
             browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
             page = browser.new_page(viewport={"width": 1100, "height": 780}, base_url=stack.url)
@@ -49,7 +51,15 @@ def main() -> None:
             page.screenshot(path=IMAGES / "console-overview.png")
             page.goto(f"/#/invocations/{charged}")
             page.get_by_text("charged order").wait_for()
+            page.set_viewport_size({"width": 1100, "height": 930})
             page.screenshot(path=IMAGES / "console-invocation.png")
+            page.set_viewport_size({"width": 1100, "height": 780})
+            page.goto("/#/functions/fib")
+            page.get_by_label("number", exact=True).fill("100")
+            page.get_by_label("last_only").check()
+            page.get_by_role("button", name="Run").click()
+            page.get_by_text("354224848179261915075").wait_for()
+            page.screenshot(path=IMAGES / "console-function.png")
             browser.close()
 
 

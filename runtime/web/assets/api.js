@@ -32,6 +32,26 @@ export async function ask(path, { method = "GET", body, headers = {}, signal } =
 }
 
 export const post = (path, body) => ask(path, { method: "POST", body });
+
+const PATIENCE_MS = 1500;
+
+/** Give parts of the list of invocations until there are `count`, or some and it takes long.
+ *
+ * The server looks at so many at a time: of few among very many, it finds none in a part.
+ */
+export async function* search(query, { count, cursor, signal }) {
+  const began = performance.now();
+  let found = 0;
+  do {
+    const asked = new URLSearchParams({ ...query, limit: count });
+    if (cursor) asked.set("cursor", cursor);
+    const part = await ask(`invocations?${asked}`, { signal });
+    yield part;
+    found += part.invocations.length;
+    cursor = part.next_cursor;
+  } while (cursor && found < count && (!found || performance.now() - began < PATIENCE_MS));
+}
+
 export const at = (id) => `invocations/${encodeURIComponent(id)}`;
 
 /** Do something now and every so many milliseconds, while the page is seen, until `signal`. */

@@ -65,7 +65,7 @@ function field(name, schema, isRequired, root) {
     if (value === "" && !(type === "string" && (isRequired || given !== ""))) return "";
     return `${JSON.stringify(name)}: ${type === "string" ? JSON.stringify(value) : value.trim()}`;
   };
-  return { name, input, text, element: h("div", { class: "field" }, h("label", { for: id }, name), h("span", { id: `${id}-hint`, class: "faint" }, hint), input) };
+  return { name, input, text, element: h("div", { class: "field" }, h("label", { for: id }, name), h("span", { id: `${id}-hint`, class: "faint" }, hint), " ", input) };
 }
 
 const choice = (id, options, isOptional) => h("select", { id }, isOptional ? h("option", { value: "" }, "(not given)") : null,

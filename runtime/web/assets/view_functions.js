@@ -1,12 +1,14 @@
 // Functions: what there is, and running one.
 
-import { ask, at, post } from "./api.js";
+import { ask, at, post, search } from "./api.js";
 import { button, facts, fill, h, long, table } from "./dom.js";
 import { payloadForm } from "./form.js";
 import { show } from "./json.js";
 import { list } from "./view_overview.js";
 import { follow } from "./live.js";
 import { lasting, of, progress, status } from "./words.js";
+
+const LATEST = 10;
 
 export async function functions(view, { signal }) {
   const found = await ask("functions", { signal });
@@ -30,8 +32,9 @@ export async function aFunction(view, { names: [name], signal }) {
   signal.addEventListener("abort", () => running.abort());
   const latest = h("div");
   const refresh = async () => {
-    const { invocations } = await ask(`invocations?limit=10&function=${encodeURIComponent(name)}`, { signal });
-    fill(latest, invocations.length ? list(`Latest invocations of ${name}`, invocations) : h("p", { class: "faint" }, "None yet: run it above."));
+    const found = [];
+    for await (const part of search({ function: name }, { count: LATEST, signal })) found.push(...part.invocations);
+    fill(latest, found.length ? list(`Latest invocations of ${name}`, found.slice(0, LATEST)) : h("p", { class: "faint" }, "None yet: run it above."));
   };
   const run = async () => {
     // One is followed at a time: a browser has few connections to a server.

@@ -1,13 +1,12 @@
 // Invocations, by function, status and time.
 
-import { ask, at } from "./api.js";
+import { ask, at, search } from "./api.js";
 import { button, fill, h } from "./dom.js";
 import { empty, list } from "./view_overview.js";
 
 const STATUSES = ["queued", "running", "retrying", "succeeded", "failed", "cancelled", "expired"];
 const MINUTES = [["15", "15 minutes"], ["60", "hour"], ["360", "6 hours"]];
 const AT_A_TIME = 50;
-const PATIENCE_MS = 1500;
 
 export async function invocations(view, { query, signal }) {
   const functions = (await ask("functions", { signal })).functions.map((one) => one.name);
@@ -31,30 +30,22 @@ export async function invocations(view, { query, signal }) {
       history.pushState(null, "", `#/invocations?${query}`);
       refresh.click();
     } }, h("option", { value: "" }, every), options.map(([value, text]) => h("option", { value, selected: query.get(name) === value }, text))));
-  const part = () => {
-    const asked = new URLSearchParams({ limit: AT_A_TIME });
-    for (const name of ["function", "status"]) if (query.get(name)) asked.set(name, query.get(name));
+  const wanted = () => {
+    const chosen = Object.fromEntries(["function", "status"].filter((name) => query.get(name)).map((name) => [name, query.get(name)]));
     const minutes = Number(query.get("minutes"));
-    if (minutes > 0) asked.set("since", new Date(Date.now() - minutes * 60_000).toISOString());
-    if (cursor) asked.set("cursor", cursor);
-    return ask(`invocations?${asked}`, { signal });
+    return minutes > 0 ? { ...chosen, since: new Date(Date.now() - minutes * 60_000).toISOString() } : chosen;
   };
-  // The server looks at so many at a time: of few among very many, it finds none in a part.
   const next = async () => {
-    const began = performance.now();
     more.hidden = true;
     looking.textContent = "Looking…";
     const mine = ++turn;
-    let count = 0;
     try {
-      do {
-        const found = await part();
+      for await (const found of search(wanted(), { count: AT_A_TIME, cursor, signal })) {
         if (mine !== turn) return;
         if (found.invocations.length && rows) rows.add(found.invocations);
         else if (found.invocations.length) fill(pages, rows = list("Invocations", found.invocations));
-        count += found.invocations.length;
         cursor = found.next_cursor;
-      } while (cursor && count < AT_A_TIME && (!count || performance.now() - began < PATIENCE_MS));
+      }
       if (!rows) fill(pages, ["function", "status", "minutes"].some((name) => query.get(name)) ? h("p", {}, "None is like that. ", h("a", { href: "#/invocations" }, "Show all")) : empty());
     } finally {
       if (mine !== turn) return;
