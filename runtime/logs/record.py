@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -12,6 +12,9 @@ from runtime.logs.encode import encode_line
 _DECODE = msgspec.json.Decoder().decode
 # All our lines begin so: behind the remains of a torn line, that is where the next one starts.
 _START = b'{"timestamp":"'
+# What is nearer to the ends of what a `datetime` can hold has no time of day in some time zones.
+_EARLIEST = datetime.min.replace(tzinfo=UTC) + timedelta(days=1)
+_LATEST = datetime.max.replace(tzinfo=UTC) - timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,11 +66,15 @@ def _decode(line: bytes) -> dict[str, Any] | None:
 
 
 def _moment(timestamp: object) -> datetime | None:
+    """Return a time in UTC; None for what is no time, or too far away to be shown."""
+    if not isinstance(timestamp, str):
+        return None
     try:
-        moment = datetime.fromisoformat(timestamp) if isinstance(timestamp, str) else None
-        return moment if moment is None or moment.tzinfo else moment.replace(tzinfo=UTC)
+        moment = datetime.fromisoformat(timestamp)
+        moment = moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
     except (ValueError, OverflowError):
         return None
+    return moment if _EARLIEST <= moment <= _LATEST else None
 
 
 def _text(line: bytes, *, process: str, fallback_at: datetime) -> LogRecord:

@@ -1,5 +1,6 @@
 import json
 import re
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -20,8 +21,15 @@ def run(*arguments: str) -> Result:
     return CliRunner().invoke(logs, arguments)
 
 
-def write(folder: Path, event: str, *, age_seconds: float = 0, **fields: object) -> bytes:
-    at = datetime.now(UTC) - timedelta(seconds=age_seconds)
+def write(
+    folder: Path,
+    event: str,
+    *,
+    age_seconds: float = 0,
+    now: datetime | None = None,
+    **fields: object,
+) -> bytes:
+    at = (now or datetime.now(UTC)) - timedelta(seconds=age_seconds)
     head = {"timestamp": at.isoformat(timespec="microseconds").replace("+00:00", "Z")}
     line = encode_line({**head, "level": "info", "event": event, "process": "web", **fields})
     with (folder / "web.log").open("ab") as file:
@@ -128,10 +136,19 @@ def test_help_says_what_one_can_do() -> None:
 
 
 def test_lines_are_grouped_by_invocation(folder: Path) -> None:
-    write(folder, "a.first", age_seconds=9, function="fib", invocation_id="id-a")
+    now = datetime.now(UTC)
+    write(folder, "a.first", now=now, age_seconds=9, function="fib", invocation_id="id-a")
     write(folder, "b.first", age_seconds=8, function="pay", invocation_id="id-\x1b[31mb")
     write(folder, "web.listening", age_seconds=7)
-    write(folder, "a.second", age_seconds=6.5, function="fib", invocation_id="id-a", words=3)
+    write(
+        folder,
+        "a.second",
+        now=now,
+        age_seconds=6.5,
+        function="fib",
+        invocation_id="id-a",
+        words=3,
+    )
 
     result = run("--group")
 
@@ -151,3 +168,35 @@ def test_groups_are_not_for_what_goes_on(folder: Path, option: str) -> None:
 
     assert result.exit_code == 2
     assert "--group goes neither with --follow nor with --json" in result.output
+
+
+@pytest.mark.parametrize(
+    "timestamp",
+    [
+        "0001-01-01T00:00:00+14:00",
+        "0001-01-01T00:00:00Z",
+        "0001-01-01T00:00:00",
+        "9999-12-31T23:59:59-14:00",
+        "9999-12-31T23:59:59.999999Z",
+    ],
+)
+@pytest.mark.parametrize("arguments", [(), ("--group",), ("--json",), ("--since", "1h")])
+@pytest.mark.parametrize("zone", ["America/Los_Angeles", "Pacific/Kiritimati"])
+def test_a_time_that_is_too_far_away_is_none(
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    timestamp: str,
+    arguments: tuple[str, ...],
+    zone: str,
+) -> None:
+    (folder / "web.log").write_text(f'{{"timestamp":"{timestamp}","event":"too far"}}\n')
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    try:
+        result = run(*arguments)
+    finally:
+        monkeypatch.delenv("TZ")
+        time.tzset()
+
+    assert result.exit_code == 0, result.exception
+    assert "too far" in result.output
