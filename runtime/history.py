@@ -16,6 +16,7 @@ class What(enum.StrEnum):
     PARKED = "parked"
     CANCELLING = "cancelling"
     RECOVERED = "recovered"
+    GIVEN_UP = "given_up"
     REDRIVEN = "redriven"
 
 
@@ -32,6 +33,8 @@ class Happening(msgspec.Struct, frozen=True, kw_only=True, rename={"at_us": "at"
     * `parked`: all slots of its function (`concurrency`) were taken.
     * `cancelling`: it was to be cancelled while it ran.
     * `recovered`: it was nowhere, and was queued again.
+    * `given_up`: it became a dead letter, for a `reason`; of the latest attempt there is what is
+      known. It is noted when the record forgets it: when it is redriven.
     * `redriven`: it was a dead letter, and was queued again.
     """
 
@@ -42,6 +45,7 @@ class Happening(msgspec.Struct, frozen=True, kw_only=True, rename={"at_us": "at"
     started_at: int | None = None
     due_at: int | None = None
     error: msgspec.Raw = _NOTHING
+    reason: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return it as a record shows it: with what is known of it only."""
@@ -56,6 +60,8 @@ class Happening(msgspec.Struct, frozen=True, kw_only=True, rename={"at_us": "at"
             shown["due_at"] = rfc3339(self.due_at)
         if self.error:
             shown["error"] = self.error
+        if self.reason is not None:
+            shown["reason"] = self.reason
         return shown
 
 

@@ -8,12 +8,19 @@
 -- id of its own, be that as a new dead letter. This one stays failed.
 
 local found = redis.call('HMGET', KEYS[1], 'dead_letter', 'function', 'status', 'queue', 'message',
-  'attempt', 'max_attempts', 'failures')
+  'attempt', 'max_attempts', 'claim', 'started_at', 'finished_at', 'error')
 if not found[1] then
   return 0
 end
 local now = now_us()
 local name = found[2]
+-- How it ended; of the record it goes into the history.
+local attempt = ''
+if tonumber(found[6]) > 0 then
+  attempt = attempt_of(found[6], found[8] and string.match(found[8], '^(%S+) '), found[9])
+end
+local the_end = attempt .. ',"error":' .. brief(found[11]) .. ',"reason":'
+  .. cjson.encode(found[1])
 redis.call('ZREM', 'eyas:dead', ARGV[1])
 redis.call('ZREM', 'eyas:dead:' .. name, ARGV[1])
 -- Nor can it be too late for its producer any more.
@@ -24,6 +31,7 @@ if tonumber(found[7]) == 0 then
   return 1
 end
 count(name, found[3], 'queued')
+remember(ARGV[1], 'given_up', found[10], the_end)
 remember(ARGV[1], 'redriven', now)
 -- The policy's attempts and its time begin anew, after those that were made.
 local retries = tonumber(redis.call('HGET', KEYS[1], 'retries') or 0)

@@ -81,10 +81,28 @@ local function remember(id, what, now, more)
     .. what .. '"' .. (more or '') .. '}\n')
 end
 
--- Which attempt it is about: its number, its worker and, if that is known, when it began.
+-- Which attempt it is about: its number and, if that is known, its worker and when it began.
 local function attempt_of(number, worker, started_at)
-  return ',"attempt":' .. number .. ',"worker":' .. cjson.encode(worker)
+  return ',"attempt":' .. number .. (worker and ',"worker":' .. cjson.encode(worker) or '')
     .. (started_at and ',"started_at":' .. started_at or '')
+end
+
+-- The first 500 characters of a text.
+local function beginning(text)
+  local number = 0
+  for at in string.gmatch(text, '()[^\128-\191]') do
+    number = number + 1
+    if number > 500 then
+      return string.sub(text, 1, at - 1)
+    end
+  end
+  return text
+end
+
+-- A function error for the history: type and message, shortened as `FunctionError.brief` does it.
+local function brief(error)
+  local found = cjson.decode(error)
+  return cjson.encode({type = beginning(found.type), message = beginning(found.message)})
 end
 
 -- List invocations that are accepted now, for some seconds: id, blank, function. There is one list

@@ -1,9 +1,14 @@
 """Dead letters: redriven, purged and listed; step by step."""
 
+import json
+
+from runtime.history import What
 from runtime.invocation import Status
+from runtime.outcome import FunctionError
+from runtime.policy import DeadLetterReason
 from runtime.store import dead_letters, lifecycle, records, upkeep
 from runtime.store.records import Gone
-from tests.store_bench import QUEUE, RETENTION, Bench, an_invocation, message
+from tests.store_bench import QUEUE, RETENTION, Bench, an_invocation, id_of, message
 
 
 def test_a_redriven_record_is_kept_and_gets_its_attempts_anew(bench: Bench) -> None:
@@ -128,3 +133,56 @@ def test_a_dead_letter_whose_record_expired_is_counted_no_more(bench: Bench) -> 
 
     assert bench.run(upkeep.take_census()).places["dead_letters"] == 1
     assert bench.raw.zrange("eyas:dead:f", 0, -1) == [b"id-3"]
+
+
+def test_how_it_ended_before_a_redrive_stays_in_its_history(bench: Bench) -> None:
+    bench.accept()
+    held, name = bench.run_one("w7")
+    long = FunctionError(type="Bad" + "é" * 600, message='"\n\x1b' + "💥" * 600, stack_trace=("x",))
+    bench.run(
+        lifecycle.finish(
+            held,
+            name,
+            status=Status.FAILED,
+            celery_result=b"{}",
+            retention=RETENTION,
+            error=long.encode(),
+            dead_letter=DeadLetterReason.RETRIES_EXHAUSTED,
+        )
+    )
+    before = bench.record(name)
+
+    assert bench.run(dead_letters.redrive(name, max_age_seconds=None))
+
+    given_up, redriven = bench.record(name).history
+    assert given_up.what is What.GIVEN_UP
+    assert (given_up.attempt, given_up.worker) == (1, "w7")
+    assert (given_up.started_at, given_up.at_us) == (before.started_at_us, before.finished_at_us)
+    assert given_up.reason == "RetriesExhausted"
+    assert json.loads(bytes(given_up.error)) == json.loads(long.brief())
+    assert redriven.what is What.REDRIVEN
+    assert redriven.attempt is None
+
+
+def test_one_that_died_too_often_or_never_ran_is_redriven_with_its_history(bench: Bench) -> None:
+    poisonous = bench.accept()
+    for worker in ("w1", "w2", "w3"):
+        bench.run_one(worker)
+        bench.let_lease_lapse(worker)
+        bench.sweep()
+    barred = bench.accept()
+    for _ in range(2):
+        ((held, raw),) = bench.claim("w4")
+        bench.fail(held, id_of(raw))
+    for name in (poisonous, barred):
+        assert bench.run(dead_letters.redrive(name, max_age_seconds=None))
+
+    *lost, given_up, _ = bench.record(poisonous).history
+    assert [(one.what, one.attempt, one.worker) for one in lost] == [
+        (What.LOST, 1, "w1"),
+        (What.LOST, 2, "w2"),
+        (What.LOST, 3, "w3"),
+    ]
+    assert (given_up.what, given_up.attempt, given_up.worker) == (What.GIVEN_UP, 3, "w3")
+    never_ran, _ = bench.record(barred).history
+    assert (never_ran.attempt, never_ran.worker, never_ran.started_at) == (None, None, None)

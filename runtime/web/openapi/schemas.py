@@ -98,6 +98,7 @@ _HAPPENING = members(
         "started_at": _TIME,
         "due_at": _TIME,
         "error": _ref("FunctionError"),
+        "reason": {"enum": list(DeadLetterReason)},
     },
     description="Something that has happened to an invocation on its way",
 )
