@@ -10,6 +10,7 @@ import sys
 import click
 
 from runtime.errors import EyasError
+from runtime.logs.render import escape
 
 _COMMANDS = {
     "cancel": "Cancel an invocation.",
@@ -72,7 +73,7 @@ def main() -> None:
     try:
         eyas(prog_name="eyas")
     except EyasError as error:
-        click.ClickException(str(error)).show()
+        click.ClickException(escape(str(error))).show()
         sys.exit(1)
 
 

@@ -2,7 +2,7 @@
 
 import click
 
-from runtime.cli import common
+from runtime.cli import common, shapes
 
 _ACCEPTED = 202
 
@@ -15,5 +15,5 @@ def cancel(*, invocation_id: str, url: str | None) -> None:
     answer = common.request(url, f"/invocations/{common.quoted(invocation_id)}", method="DELETE")
     if answer.status != _ACCEPTED:
         raise common.refuse(answer)
-    is_over = answer.body["status"] == "cancelled"
+    is_over = common.checked(answer, shapes.State)["status"] == "cancelled"
     click.echo("cancelled" if is_over else "it runs, and is being stopped")

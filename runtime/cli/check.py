@@ -8,6 +8,7 @@ import click
 from runtime import json_text
 from runtime.cli import common
 from runtime.errors import BrokerUnavailableError, EyasError, SettingsError
+from runtime.logs.render import escape
 from runtime.registry import Registry
 from runtime.scheduler.reconciler import Search
 from runtime.settings import Settings
@@ -31,7 +32,7 @@ def check() -> None:
         settings = Settings.from_environment(os.environ)
     except SettingsError as error:
         for problem in error.problems:
-            click.echo(f"setting    {problem}")
+            click.echo(escape(f"setting    {problem}"))
         sys.exit(1)
     click.echo("settings   ok")
     failed = _check_functions(settings)
@@ -39,7 +40,7 @@ def check() -> None:
     if failed:
         click.echo(f"{failed} module(s) failed; the other functions run.", err=True)
     for problem in problems:
-        click.echo(problem, err=True)
+        click.echo(escape(problem), err=True)
     if failed or problems:
         sys.exit(1)
 
@@ -50,12 +51,14 @@ def _check_functions(settings: Settings) -> int:
     try:
         registry = Registry.discover(settings.functions_dir)
     except EyasError as error:
-        click.echo(f"functions  {error}")
+        click.echo(escape(f"functions  {error}"))
         sys.exit(1)
-    click.echo(f"functions  {len(registry)} in {settings.functions_dir}: {', '.join(registry)}")
+    named = f"{len(registry)} in {settings.functions_dir}: {', '.join(registry)}"
+    click.echo(escape(f"functions  {named}"))
     for failed in registry.failed:
-        click.echo(f"failed     {failed.module} ({failed.path}): {failed.error}")
-        click.echo("\n".join("  " + line for line in failed.traceback.splitlines()))
+        click.echo(escape(f"failed     {failed.module} ({failed.path}): {failed.error}"))
+        for line in failed.traceback.rstrip("\n").split("\n"):
+            click.echo("  " + escape(line))
     return len(registry.failed)
 
 
@@ -99,7 +102,7 @@ def _web(settings: Settings) -> str:
 
 
 def _show(census: Census) -> None:
-    rows = [(name, counted) for name, counted in sorted(census.functions.items())]
+    rows = [(escape(name), counted) for name, counted in sorted(census.functions.items())]
     if rows:
         headings = list(rows[0][1])
         width = max(len("function"), *(len(name) for name, _ in rows))

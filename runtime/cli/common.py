@@ -9,22 +9,25 @@ import urllib.parse
 import urllib.request
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from http.client import HTTPException, HTTPResponse
+from http.client import HTTPException, HTTPResponse, InvalidURL
 from typing import Any
 
 import click
+import msgspec
 
+from runtime.cli import shapes
 from runtime.errors import SettingsError
 from runtime.json_text import limit_integer_digits
+from runtime.logs.render import escape
 from runtime.settings import Settings
 
 _ANSWER_SECONDS = 5.0
 _LONGEST_WAIT_SECONDS = 60  # in one request; the server may grant less
 _PAUSE_SECONDS = 1.0
 _OK = 200
+_PROBLEMS_FROM = 400
 _UNAVAILABLE = 503
 _TERMINAL = ("succeeded", "failed", "cancelled", "expired")
-_LINE_CHARACTERS = 100
 
 url_option = click.option(
     "--url",
@@ -36,8 +39,9 @@ url_option = click.option(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """An HTTP answer; `body` is its JSON value."""
+    """An HTTP answer; `body` is its JSON value, and `base` the URL of the stack that gave it."""
 
+    base: str
     status: int
     body: Any
 
@@ -47,7 +51,7 @@ def settings() -> Settings:
     try:
         found = Settings.from_environment(os.environ)
     except SettingsError as error:
-        raise click.ClickException("; ".join(error.problems)) from None
+        raise failure("; ".join(error.problems)) from None
     limit_integer_digits(found.max_integer_digits)
     return found
 
@@ -102,7 +106,7 @@ def asked(
     """
     base = (url or settings().web_url).rstrip("/")
     if not base.startswith(("http://", "https://")):
-        raise click.ClickException(f"--url {base!r}: expected http:// or https://")
+        raise failure(f"--url {base!r}: expected http:// or https://")
     try:
         sent = urllib.request.Request(  # noqa: S310  checked
             base + path, data=body, headers=dict(headers or {}), method=method
@@ -113,14 +117,16 @@ def asked(
             answer = error
         with answer:
             yield base, answer
-    except (ValueError, HTTPException) as error:
-        raise click.ClickException(f"{base!r} is not a URL that can be asked: {error}") from None
+    except (ValueError, InvalidURL) as error:
+        raise failure(f"{base!r} is not a URL that can be asked: {error}") from None
     except OSError as error:  # URLError is one
         reason = getattr(error, "reason", error)
-        raise click.ClickException(
+        raise failure(
             f"no stack answers at {base} ({reason}). Start one with `make start`, or name it "
             "with --url."
         ) from None
+    except HTTPException as error:
+        raise not_eyas(base, f"or has stopped in the middle of its answer: {error!r}") from None
 
 
 def follow(url: str | None, invocation_id: str, *, seconds: float) -> Answer:
@@ -134,7 +140,7 @@ def follow(url: str | None, invocation_id: str, *, seconds: float) -> Answer:
         answer = request(
             url, f"/invocations/{quoted(invocation_id)}", wait_seconds=left if left > 0 else None
         )
-        is_finished = answer.status == _OK and answer.body["status"] in _TERMINAL
+        is_finished = answer.status == _OK and checked(answer, shapes.Record)["status"] in _TERMINAL
         is_away = answer.status == _UNAVAILABLE
         if is_finished or left <= 0 or (answer.status != _OK and not is_away):
             return answer
@@ -143,27 +149,37 @@ def follow(url: str | None, invocation_id: str, *, seconds: float) -> Answer:
 
 
 def refuse(answer: Answer) -> click.ClickException:
-    """Make the one-line error of a problem answer."""
+    """Make the one-line error of a problem answer, or of one that was not to be expected."""
     body = answer.body if isinstance(answer.body, dict) else {}
-    return click.ClickException(
-        str(body.get("detail") or body.get("title") or f"HTTP status {answer.status}")
-    )
+    said = body.get("detail") or body.get("title")
+    if answer.status < _PROBLEMS_FROM or not said:
+        return not_eyas(answer.base, f"HTTP status {answer.status}")
+    return failure(str(said))
 
 
-def pretty(value: Any) -> str:
-    """Return JSON for people: on one line if that is short."""
-    line = json.dumps(value, ensure_ascii=False)
-    if len(line) <= _LINE_CHARACTERS:
-        return line
-    return json.dumps(value, ensure_ascii=False, indent=2)
+def failure(text: str) -> click.ClickException:
+    """Make a one-line error, whatever others have written into its text."""
+    return click.ClickException(escape(text))
+
+
+def not_eyas(base: str, reason: str) -> click.ClickException:
+    """Make the one-line error of an answer that Eyas would not give."""
+    return failure(f"what answers at {base} is not Eyas ({reason})")
+
+
+def checked(answer: Answer, shape: type[msgspec.Struct]) -> Any:
+    """Return the body of an answer as it is, after making sure that it has what `shape` has."""
+    try:
+        msgspec.convert(answer.body, shape)
+    except msgspec.ValidationError as error:
+        raise not_eyas(answer.base, f"HTTP status {answer.status}, {error}") from None
+    return answer.body
 
 
 def answer_of(base: str, answer: HTTPResponse | urllib.error.HTTPError) -> Answer:
     """Read an answer to its end; what is no JSON is no answer of Eyas."""
     status, raw = answer.status or 0, answer.read()
     try:
-        return Answer(status=status, body=json.loads(raw) if raw else None)
-    except ValueError:
-        raise click.ClickException(
-            f"what answers at {base} is not Eyas (HTTP status {status}, no JSON)"
-        ) from None
+        return Answer(base=base, status=status, body=json.loads(raw) if raw else None)
+    except (ValueError, RecursionError):
+        raise not_eyas(base, f"HTTP status {status}, no JSON") from None

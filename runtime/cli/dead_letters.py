@@ -1,14 +1,16 @@
 """`eyas dead-letters`."""
 
-import json
 import urllib.parse
 from typing import Any
 
 import click
+import msgspec
 
-from runtime.cli import common, record
+from runtime.cli import common, output, record, shapes
+from runtime.logs.render import escape
 
-_SUCCESSES = (200, 202, 204)
+_NO_CONTENT = 204
+_SUCCESSES = (200, 202, _NO_CONTENT)
 _PAGE = 100
 _BULK_SECONDS = 600.0  # for as many as there are
 
@@ -39,12 +41,12 @@ def dead_letters(
         return
     listed, has_more = _list(url, function=function, limit=limit)
     if as_json:
-        click.echo(json.dumps({"dead_letters": listed}, indent=2, ensure_ascii=False))
+        click.echo(output.json_text({"dead_letters": listed}, indent=2))
         return
     for letter in listed:
-        error = letter["error"]
-        summary = f"{error['type']}: {error['message']}".partition("\n")[0]
-        click.echo(f"{letter['id']}  {letter['reason']:<16}  {letter['function']}  {summary}")
+        summary = record.summary(letter["error"])
+        line = f"{letter['id']}  {letter['reason']:<16}  {letter['function']}  {summary}"
+        click.echo(escape(line))
     if not listed:
         click.echo("There are no dead letters.")
     if has_more:
@@ -57,9 +59,9 @@ def dead_letters(
 @common.url_option
 def show(*, invocation_id: str, as_json: bool, url: str | None) -> None:
     """Show one dead letter."""
-    letter = _sent(url, "GET", f"/{common.quoted(invocation_id)}")
+    letter = _sent(url, "GET", f"/{common.quoted(invocation_id)}", shape=shapes.DeadLetter)
     if as_json:
-        click.echo(json.dumps(letter, indent=2, ensure_ascii=False))
+        click.echo(output.json_text(letter, indent=2))
     else:
         record.show(letter)
 
@@ -75,9 +77,11 @@ def redrive(
     """Run dead letters again, under their ids."""
     _check_choice(invocation_id, is_all=is_all, function=function)
     if invocation_id is not None:
-        click.echo(_sent(url, "POST", f"/{common.quoted(invocation_id)}/redrive")["status"])
+        path = f"/{common.quoted(invocation_id)}/redrive"
+        click.echo(_sent(url, "POST", path, shape=shapes.State)["status"])
     else:
-        answer = _sent(url, "POST", f"/redrive{_query(function=function)}", seconds=_BULK_SECONDS)
+        path = f"/redrive{_query(function=function)}"
+        answer = _sent(url, "POST", path, shape=shapes.Redriven, seconds=_BULK_SECONDS)
         click.echo(f"{answer['redriven']} queued again")
 
 
@@ -96,10 +100,11 @@ def purge(
     if not yes:
         click.confirm(f"Forget {which}?", abort=True)
     if invocation_id is not None:
-        _sent(url, "DELETE", f"/{common.quoted(invocation_id)}")
+        _sent(url, "DELETE", f"/{common.quoted(invocation_id)}", shape=None)
         click.echo("forgotten")
     else:
-        answer = _sent(url, "DELETE", _query(function=function), seconds=_BULK_SECONDS)
+        query = _query(function=function)
+        answer = _sent(url, "DELETE", query, shape=shapes.Purged, seconds=_BULK_SECONDS)
         click.echo(f"{answer['purged']} forgotten")
 
 
@@ -111,7 +116,7 @@ def _list(
     cursor = None
     while len(listed) < limit:
         query = _query(function=function, limit=min(_PAGE, limit - len(listed)), cursor=cursor)
-        page = _sent(url, "GET", query)
+        page = _sent(url, "GET", query, shape=shapes.DeadLetters)
         listed += page["dead_letters"]
         cursor = page["next_cursor"]
         if cursor is None:
@@ -119,11 +124,20 @@ def _list(
     return listed, cursor is not None
 
 
-def _sent(url: str | None, method: str, path: str, *, seconds: float = 5.0) -> Any:
+def _sent(
+    url: str | None,
+    method: str,
+    path: str,
+    *,
+    shape: type[msgspec.Struct] | None,
+    seconds: float = 5.0,
+) -> Any:
     answer = common.request(url, f"/dead-letters{path}", method=method, answer_seconds=seconds)
     if answer.status not in _SUCCESSES:
         raise common.refuse(answer)
-    return answer.body
+    if shape is None and answer.status != _NO_CONTENT:
+        raise common.not_eyas(answer.base, f"HTTP status {answer.status}, expected no content")
+    return common.checked(answer, shape) if shape else None
 
 
 def _query(**members: str | int | None) -> str:

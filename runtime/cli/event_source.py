@@ -4,11 +4,11 @@ https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-inte
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import click
+import msgspec
 
 from runtime.cli import common
 
@@ -25,8 +25,12 @@ class Event:
     data: Any
 
 
-def events(url: str | None, path: str) -> Iterator[Event | None]:
+def events(
+    url: str | None, path: str, *, shapes: Mapping[str, type[msgspec.Struct]]
+) -> Iterator[Event | None]:
     """Yield the events of a stream, until it ends; None when a comment says that it is still there.
+
+    `shapes` says what the data of events of a type have.
 
     Raises `click.ClickException` if there is no such stream, or none any more.
     """
@@ -34,9 +38,16 @@ def events(url: str | None, path: str) -> Iterator[Event | None]:
     with common.asked(url, path, headers=headers, seconds=_SILENCE_SECONDS) as (base, answer):
         if answer.status != _OK:
             raise common.refuse(common.answer_of(base, answer))
-        if not answer.headers["Content-Type"].startswith("text/event-stream"):
-            raise click.ClickException(f"what answers at {base} is no stream of events")
-        yield from parse(raw.rstrip(b"\r\n") for raw in answer)
+        if not answer.headers.get("Content-Type", "").startswith("text/event-stream"):
+            raise common.not_eyas(base, "no stream of events")
+        try:
+            for event in parse(raw.rstrip(b"\r\n") for raw in answer):
+                if event and event.type in shapes:
+                    body = common.Answer(base=base, status=_OK, body=event.data)
+                    common.checked(body, shapes[event.type])
+                yield event
+        except (ValueError, RecursionError) as error:
+            raise common.not_eyas(base, f"an event that is no JSON: {error}") from None
 
 
 def parse(lines: Iterator[bytes]) -> Iterator[Event | None]:

@@ -1,10 +1,9 @@
 """`eyas list`."""
 
-import json
-
 import click
 
-from runtime.cli import common
+from runtime.cli import common, output
+from runtime.logs.render import escape
 from runtime.registry import Registry
 
 
@@ -20,15 +19,15 @@ def list_functions(*, as_json: bool) -> None:
             ],
             "failed": [failed.to_json() for failed in registry.failed],
         }
-        click.echo(json.dumps(listed, indent=2))
+        click.echo(output.json_text(listed, indent=2))
         return
     width = max((len(name) for name in registry), default=0)
     for function in registry.values():
         summary = function.description.partition("\n")[0]
-        click.echo(f"{function.name:<{width}}  {summary}")
+        click.echo(f"{function.name:<{width}}  {escape(summary)}")
     if not registry and not registry.failed:
         click.echo("There are no functions yet: `eyas new NAME` writes one.")
     for failed in registry.failed:
-        click.echo(f"{failed.module} failed: {failed.error}", err=True)
+        click.echo(escape(f"{failed.module} failed: {failed.error}"), err=True)
     if registry.failed:
         click.echo("`eyas check` shows the tracebacks.", err=True)

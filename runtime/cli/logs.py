@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from runtime.cli import output
+from runtime.cli import common, output
 from runtime.cli.log_groups import grouped, lines
 from runtime.errors import EyasError, SettingsError
 from runtime.logs.files import families
@@ -75,7 +75,7 @@ class _Since(click.ParamType[datetime]):
     "--json",
     "is_json",
     is_flag=True,
-    help="Print the lines as they are in the files: one JSON object per line, with all fields.",
+    help="Print what is in the files: one JSON object per line, with all fields.",
 )
 @click.option(
     "--group",
@@ -111,7 +111,7 @@ def logs(
         with output.until_unread():
             log_dir = Settings.from_environment(os.environ).log_dir
             if not is_following and not families(log_dir):
-                raise click.ClickException(_no_files(log_dir))
+                raise common.failure(_no_files(log_dir))
             records: Iterator[LogRecord]
             if is_following:
                 records = follow(log_dir, filter=wanted, stop=_ReaderGone())
@@ -121,13 +121,13 @@ def logs(
                 _print_groups(records) if is_grouped else _print(records, is_json=is_json)
             )
             if identifier and not printed_count and not is_following:
-                raise click.ClickException(f"no line in {log_dir} has the id {identifier!r}")
+                raise common.failure(f"no line in {log_dir} has the id {identifier!r}")
     except SettingsError as error:
-        raise click.ClickException("; ".join(error.problems)) from error
+        raise common.failure("; ".join(error.problems)) from error
     except EyasError as error:
-        raise click.ClickException(str(error)) from error
+        raise common.failure(str(error)) from error
     except OSError as error:
-        raise click.ClickException(f"cannot read the logs: {error}") from error
+        raise common.failure(f"cannot read the logs: {error}") from error
     except KeyboardInterrupt:
         sys.exit(_INTERRUPTED)
 
@@ -146,7 +146,8 @@ def _print(records: Iterator[LogRecord], *, is_json: bool) -> int:
     day = datetime.now().astimezone().date()
     for count, record in enumerate(records, start=1):  # noqa: B007  the last one is returned
         if is_json:
-            output.print_bytes(record.line)
+            line = output.visible_json(record.line.decode("utf-8", "backslashreplace"))
+            output.print_bytes(line.encode())
         else:
             day, heading = _heading(record, day)
             output.print_line(heading + render(record.fields, has_colors=has_colors))

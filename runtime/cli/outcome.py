@@ -4,7 +4,8 @@ import time
 
 import click
 
-from runtime.cli import common
+from runtime.cli import common, output, shapes
+from runtime.logs.render import escape
 
 _OK = 200
 _ACCEPTED = 202
@@ -18,13 +19,16 @@ def show(answer: common.Answer, *, url: str | None, until: float | None) -> None
     """
     body = answer.body
     if answer.status == _OK:
-        click.echo(common.pretty(body["result"]))
-    elif answer.status == _ACCEPTED and until is None:
-        click.echo(body["id"])
-    elif answer.status == _ACCEPTED and until is not None:
-        _show_record(body["id"], url=url, until=until)
-    elif answer.status in _FUNCTION_ERRORS and "invocation_id" in (body or {}):
-        raise click.ClickException(f"{body['detail']} (eyas logs --id {body['invocation_id']})")
+        click.echo(output.pretty(common.checked(answer, shapes.Result)["result"]))
+    elif answer.status == _ACCEPTED:
+        invocation_id = common.checked(answer, shapes.Accepted)["id"]
+        if until is None:
+            click.echo(escape(invocation_id))
+        else:
+            _show_record(invocation_id, url=url, until=until)
+    elif answer.status in _FUNCTION_ERRORS and isinstance(body, dict) and "invocation_id" in body:
+        common.checked(answer, shapes.Unsuccessful)
+        raise common.failure(f"{body['detail']} (eyas logs --id {body['invocation_id']})")
     else:
         raise common.refuse(answer)
 
@@ -35,14 +39,14 @@ def _show_record(invocation_id: str, *, url: str | None, until: float) -> None:
         raise common.refuse(answer)
     record = answer.body
     if record["status"] == "succeeded":
-        click.echo(common.pretty(record["result"]))
+        click.echo(output.pretty(record["result"]))
     elif "error" in record and record["finished_at"] is not None:
         error = record["error"]
-        raise click.ClickException(
+        raise common.failure(
             f"{error['type']}: {error['message']} (eyas logs --id {invocation_id})"
         )
     else:
-        click.echo(invocation_id)
-        raise click.ClickException(
+        click.echo(escape(invocation_id))
+        raise common.failure(
             f"not finished in time, but {record['status']}. Ask again: eyas status {invocation_id}"
         )

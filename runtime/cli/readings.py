@@ -53,8 +53,16 @@ class Reading:
 def read(metrics: str, *, functions: Iterable[str], at: float) -> Reading:
     """Read the answer of `GET /metrics`, and the names that `GET /functions` has.
 
-    Raises `ValueError` if it is no text of metrics.
+    Raises `ValueError` if it is no text of metrics, or has not those of Eyas.
     """
+    try:
+        return _read(metrics, functions=functions, at=at)
+    except (LookupError, OverflowError, TypeError, AttributeError) as error:
+        # The parser does not expect every text there is.
+        raise ValueError(f"these are no metrics of Eyas: {error!r}") from error
+
+
+def _read(metrics: str, *, functions: Iterable[str], at: float) -> Reading:
     values: dict[tuple[str, str], float] = defaultdict(float)
     counted: dict[tuple[str, str], dict[float, float]] = defaultdict(dict)
     messages: dict[str, int] = {}
@@ -77,6 +85,8 @@ def read(metrics: str, *, functions: Iterable[str], at: float) -> Reading:
                         values["failed", name] += sample.value
                 case _:
                     values[sample.name, name] = sample.value
+    if ("eyas_broker_up", "") not in values:
+        raise ValueError("these are no metrics of Eyas")
     is_broker_up = bool(values["eyas_broker_up", ""])
     return Reading(
         at=at,

@@ -1,11 +1,12 @@
 """`eyas schedules`."""
 
-import json
 from typing import Any
 
 import click
+import msgspec
 
-from runtime.cli import common
+from runtime.cli import common, output, shapes
+from runtime.logs.render import escape
 
 _SUCCESSES = (200, 202)
 
@@ -25,13 +26,14 @@ def schedules(ctx: click.Context, *, as_json: bool, url: str | None) -> None:
     """  # noqa: D301  click reads the backspace
     if ctx.invoked_subcommand is not None:
         return
-    listed = _sent(url, "GET", "")["schedules"]
+    listed = _sent(url, "GET", "", shape=shapes.Schedules)["schedules"]
     if as_json:
-        click.echo(json.dumps({"schedules": listed}, indent=2, ensure_ascii=False))
+        click.echo(output.json_text({"schedules": listed}, indent=2))
         return
     width = max((len(one["name"]) for one in listed), default=0)
     for one in listed:
-        click.echo(f"{one['name']:<{width}}  {_times(one)}  {_next(one)}  {_last(one)}")
+        line = f"{one['name']:<{width}}  {_times(one)}  {_next(one)}  {_last(one)}"
+        click.echo(escape(line))
     if not listed:
         click.echo("No function has a schedule: it gets one with @function(schedule=...).")
 
@@ -41,7 +43,8 @@ def schedules(ctx: click.Context, *, as_json: bool, url: str | None) -> None:
 @common.url_option
 def run(*, name: str, url: str | None) -> None:
     """Run a function now, as its schedule would; print the invocation's id."""
-    click.echo(_sent(url, "POST", f"/{common.quoted(name)}/run")["id"])
+    ran = _sent(url, "POST", f"/{common.quoted(name)}/run", shape=shapes.Accepted)
+    click.echo(escape(ran["id"]))
 
 
 @schedules.command()
@@ -49,7 +52,7 @@ def run(*, name: str, url: str | None) -> None:
 @common.url_option
 def pause(*, name: str, url: str | None) -> None:
     """Let a function not run by itself any more, until it is resumed."""
-    _sent(url, "POST", f"/{common.quoted(name)}/pause")
+    _sent(url, "POST", f"/{common.quoted(name)}/pause", shape=shapes.Schedule)
     click.echo("paused")
 
 
@@ -58,14 +61,15 @@ def pause(*, name: str, url: str | None) -> None:
 @common.url_option
 def resume(*, name: str, url: str | None) -> None:
     """Let a function run by itself again, at its times from now on."""
-    click.echo(_next(_sent(url, "POST", f"/{common.quoted(name)}/resume")))
+    resumed = _sent(url, "POST", f"/{common.quoted(name)}/resume", shape=shapes.Schedule)
+    click.echo(escape(_next(resumed)))
 
 
-def _sent(url: str | None, method: str, path: str) -> Any:
+def _sent(url: str | None, method: str, path: str, *, shape: type[msgspec.Struct]) -> Any:
     answer = common.request(url, f"/schedules{path}", method=method)
     if answer.status not in _SUCCESSES:
         raise common.refuse(answer)
-    return answer.body
+    return common.checked(answer, shape)
 
 
 def _times(one: dict[str, Any]) -> str:

@@ -1,10 +1,8 @@
 """`eyas status`."""
 
-import json
-
 import click
 
-from runtime.cli import common, record
+from runtime.cli import common, output, record
 
 _OK = 200
 
@@ -23,6 +21,6 @@ def status(*, invocation_id: str, wait: bool, seconds: int, as_json: bool, url: 
     if answer.status != _OK:
         raise common.refuse(answer)
     if as_json:
-        click.echo(json.dumps(answer.body, indent=2, ensure_ascii=False))
+        click.echo(output.json_text(answer.body, indent=2))
     else:
         record.show(answer.body)

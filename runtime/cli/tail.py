@@ -1,6 +1,5 @@
 """`eyas tail`."""
 
-import json
 import sys
 import time
 import urllib.parse
@@ -10,14 +9,13 @@ from typing import Any
 
 import click
 
-from runtime.cli import common, output
-from runtime.cli.durations import in_words
+from runtime.cli import common, output, record, shapes
+from runtime.cli.durations import in_words, local
 from runtime.cli.event_source import events
 from runtime.logs.render import escape
 
 _STATUSES = ("queued", "running", "retrying", "succeeded", "failed", "cancelled", "expired")
 _PAUSE_SECONDS = 2.0
-_LONGEST_MESSAGE = 200
 
 _RESET = "\x1b[0m"
 _DIM = "\x1b[2m"
@@ -71,7 +69,7 @@ def tail(
         with output.until_unread():
             for change in _changes(url, f"/changes?{query}"):
                 if as_json:
-                    output.print_line(json.dumps(change, ensure_ascii=False))
+                    output.print_bytes(output.json_text(change).encode())
                 else:
                     output.print_line(line_of(change, has_colors=has_colors))
     except KeyboardInterrupt:
@@ -83,7 +81,7 @@ def _changes(url: str | None, path: str) -> Iterator[dict[str, Any]]:
     has_listened = False
     while True:
         try:
-            for event in events(url, path):
+            for event in events(url, path, shapes={"status": shapes.Change}):
                 match event.type if event else None:
                     case "status" if event:
                         yield event.data
@@ -128,14 +126,12 @@ def line_of(change: Mapping[str, Any], *, has_colors: bool = False) -> str:
     if status == "running" and change["queue_wait_ms"] is not None:
         parts.append(colored(f"waited {in_words(change['queue_wait_ms'] / 1000)}", _DIM))
     if change.get("error") and (is_over or status == "retrying"):
-        error = f"{change['error']['type']}: {change['error']['message']}"
-        parts.append(escape(error.partition("\n")[0][:_LONGEST_MESSAGE]))
+        parts.append(record.summary(change["error"]))
     return "  ".join(parts)
 
 
 def _clock(change: Mapping[str, Any]) -> str:
     """Return when it happened, in local time; for what does not say so, now."""
     text = change["finished_at"] or (change["status"] == "running" and change["started_at"])
-    at = datetime.fromisoformat(text) if text else datetime.now().astimezone()
-    at = at.astimezone()
+    at = local(text) if text else datetime.now().astimezone()
     return f"{at:%H:%M:%S}.{at.microsecond // 1000:03d}"

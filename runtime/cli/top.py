@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import click
 
-from runtime.cli import common, output, screen
+from runtime.cli import common, output, screen, shapes
 from runtime.cli.activity import TIMES_SECONDS, activities
 from runtime.cli.readings import Reading, read
 from runtime.cli.top_view import render
@@ -97,9 +97,12 @@ def _read(url: str) -> Reading:
     listed = common.request(url, "/functions", answer_seconds=_ANSWER_SECONDS)
     if listed.status != _OK:
         raise common.refuse(listed)
+    names = [one["name"] for one in common.checked(listed, shapes.Functions)["functions"]]
     with common.asked(url, "/metrics", seconds=_ANSWER_SECONDS) as (base, answer):
         if answer.status != _OK:
             raise common.refuse(common.answer_of(base, answer))
-        metrics = answer.read().decode()
-    names = [function["name"] for function in listed.body["functions"]]
-    return read(metrics, functions=names, at=time.monotonic())
+        metrics = answer.read()
+    try:
+        return read(metrics.decode(), functions=names, at=time.monotonic())
+    except ValueError:
+        raise common.not_eyas(base, "/metrics has none of its metrics") from None

@@ -200,3 +200,15 @@ def test_a_time_that_is_too_far_away_is_none(
 
     assert result.exit_code == 0, result.exception
     assert "too far" in result.output
+
+
+def test_json_has_escapes_in_place_of_what_is_not_printable(folder: Path) -> None:
+    # Between tokens JSON has blanks of its own.
+    line = '{"event":\r"\x7f\x9b31m\u202e\U000e0001 \u00fc \\u001b",\t"level":"info"}\n'
+    (folder / "web.log").write_text(line)
+
+    shown = run("--json").stdout_bytes.decode()
+
+    assert shown.rstrip("\n").isprintable()
+    assert "\u00fc" in shown
+    assert json.loads(shown) == json.loads(line)

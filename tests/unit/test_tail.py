@@ -47,6 +47,12 @@ def test_hostile_texts_stay_on_their_line_and_move_no_cursor() -> None:
     assert len(line.splitlines()) == 1
 
 
+def test_a_long_message_loses_its_end() -> None:
+    line = line_of(FAILED | {"error": {"type": "E", "message": "x" * 500}})
+
+    assert line.endswith(f"  E: {'x' * 197}…")
+
+
 def test_colours_are_for_terminals() -> None:
     assert "\x1b[31mfailed" in line_of(FAILED, has_colors=True)
     assert "\x1b" not in line_of(FAILED)
