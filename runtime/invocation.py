@@ -148,6 +148,7 @@ class Record:
     calling: bytes | None = None
     policy: bytes | None = None
     depth: int = 0
+    request_id: str | None = None
 
     @property
     def is_terminal(self) -> bool:
@@ -190,6 +191,8 @@ class Record:
             "queue_wait_ms": self.queue_wait_ms,
             "run_ms": self.run_ms,
         }
+        if self.request_id is not None:
+            shown["request_id"] = self.request_id
         if self.delay_us is not None:
             shown["delay_seconds"] = self.delay_us / 1_000_000
         if self.history:

@@ -107,6 +107,7 @@ def record(invocation_id: str, fields: Mapping[bytes, bytes]) -> Record:
         calling=fields.get(b"calling"),
         policy=fields.get(b"policy"),
         depth=int(fields.get(b"depth", 0)),
+        request_id=text_of(b"request_id"),
     )
 
 

@@ -41,6 +41,17 @@ def die_once(marker: str):
     if not Path(marker).exists():
         Path(marker).touch()
         os.kill(os.getpid(), signal.SIGKILL)
+
+
+@function
+def die_until(marker: str):
+    if not Path(marker).exists():
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+@function
+def fail():
+    raise ValueError("always")
 '''
 
 
@@ -169,8 +180,77 @@ def test_a_redriven_one_was_a_dead_letter(web_stack: Stack, acting_worker: Actin
 
     told = explain(web_stack, dead)
 
+    assert "Attempt 1 began at" in told
+    assert "ValueError: no. It was given up, because the error is one that another" in told
     assert "it was taken out of the dead letters and queued again" in told
+    assert "Attempt 2 began at" in told
     assert "It succeeded after" in told
+
+
+def test_every_attempt_of_a_redriven_one_is_told(stack: Stack, tmp_path: Path) -> None:
+    may_live = tmp_path / "may_live"
+    invocation_id = accept(stack, "die_until", {"marker": str(may_live)})
+    assert record(stack, invocation_id)["dead_letter"] == "Poison"
+    deaths = record(stack, invocation_id)["attempt"]
+    may_live.touch()
+    stack.request(f"/dead-letters/{invocation_id}/redrive", method="POST")
+
+    ended = record(stack, invocation_id)
+
+    assert (ended["status"], ended["attempt"]) == ("succeeded", deaths + 1)
+    *lost, given_up, redriven = ended["history"]
+    assert [(one["what"], one["attempt"]) for one in lost] == [
+        ("lost", number) for number in range(1, deaths + 1)
+    ]
+    assert (given_up["what"], given_up["reason"]) == ("given_up", "Poison")
+    assert given_up["error"].keys() == {"type", "message"}
+    assert lost[-1]["at"] <= given_up["at"] < redriven["at"]
+    told = explain(stack, invocation_id)
+    assert "it was given up, because it has killed its process too often: Poison: its" in told
+    for number in range(1, deaths + 2):
+        assert told.count(f"Attempt {number} began") == 1
+
+
+def test_a_failed_attempt_is_told_after_a_redrive(stack: Stack) -> None:
+    invocation_id = accept(stack, "fail")
+    assert record(stack, invocation_id)["dead_letter"] == "RetriesExhausted"
+    assert "It was given up, because it has no retries." in explain(stack, invocation_id)
+    stack.request(f"/dead-letters/{invocation_id}/redrive", method="POST")
+    record(stack, invocation_id)
+
+    told = explain(stack, invocation_id)
+
+    assert told.count("Attempt 1 began") == told.count("Attempt 2 began") == 1
+    assert "ValueError: always. It was given up, because it has no retries." in told
+    assert "given up, because it has no attempts left." in told
+
+
+def test_one_that_is_cancelled_while_it_runs_is_told_in_order(stack: Stack, tmp_path: Path) -> None:
+    begun = tmp_path / "begun"
+    invocation_id = accept(
+        stack, "wait_for", {"begun": str(begun), "go_on": str(tmp_path / "never")}
+    )
+    stack.wait_for(begun.exists, "the handler to begin")
+    stack.wait_for(
+        lambda: stack.request(f"/invocations/{invocation_id}").body["status"] == "running",
+        "the record to say so",
+    )
+    stack.request(f"/invocations/{invocation_id}", method="DELETE")
+    record(stack, invocation_id)
+
+    sentences = explain(stack, invocation_id).splitlines()
+
+    assert [sentence.partition(" at ")[0] for sentence in sentences[1:2]] == ["Attempt 1 began"]
+    assert "somebody asked to cancel it" in sentences[2]
+    assert sentences[3].startswith("It was cancelled after")
+
+
+def test_the_request_that_had_it_accepted_is_named(web_stack: Stack) -> None:
+    answer = web_stack.request("/functions/echo", body=b"1", headers={"X-Request-Id": "mine-7"})
+    invocation_id = answer.body["id"]
+
+    assert web_stack.request(f"/invocations/{invocation_id}").body["request_id"] == "mine-7"
+    assert "echo was invoked over HTTP (request mine-7), and" in explain(web_stack, invocation_id)
 
 
 def log_of(stack: Stack, event: str) -> list[dict[str, Any]]:

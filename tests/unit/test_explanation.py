@@ -154,3 +154,106 @@ def test_a_lost_attempt_is_told_once() -> None:
 )
 def test_what_is_said(members: dict[str, Any], said: str) -> None:
     assert said in told(**members)
+
+
+GIVEN_UP = FIRST_FAILED | {"what": "given_up", "reason": "RetriesExhausted"}
+REDRIVEN = {"at": at(70), "what": "redriven"}
+CANCELLING = {"at": at(2), "what": "cancelling"}
+
+
+def test_every_attempt_is_told_after_a_redrive() -> None:
+    second = FIRST_FAILED | {"attempt": 2, "started_at": at(62), "at": at(63)}
+    given_up = second | {"what": "given_up", "reason": "RetriesExhausted"}
+    text = told(**SUCCEEDED | {"attempt": 3}, history=[FIRST_FAILED, given_up, REDRIVEN])
+
+    assert (
+        f"Attempt 2 began at {clock(62)} and failed 1 s later: ValueError: no. "
+        "It was given up, because it has no attempts left.\n"
+        f"At {clock(70)} it was taken out of the dead letters and queued again."
+    ) in text
+    assert f"Attempt 3 began at {clock(0.012)}.\n" in text
+    assert [text.count(f"Attempt {number} began") for number in (1, 2, 3)] == [1, 1, 1]
+
+
+def test_one_that_was_never_to_be_retried_has_used_up_nothing() -> None:
+    assert "because it has no retries." in told(history=[GIVEN_UP, REDRIVEN])
+    ended = {
+        **SUCCEEDED,
+        "status": "failed",
+        "error": {"type": "ValueError", "message": "no"},
+        "dead_letter": "RetriesExhausted",
+    }
+    assert "given up, because it has no retries." in told(**ended)
+    assert "given up, because it has no attempts left." in told(**ended | {"attempt": 2})
+
+
+def test_a_poisonous_one_is_told_of_after_a_redrive() -> None:
+    poison = {
+        "at": at(9),
+        "what": "given_up",
+        "attempt": 1,
+        "worker": WORKER,
+        "started_at": at(1),
+        "error": {"type": "Poison", "message": "its process died"},
+        "reason": "Poison",
+    }
+    text = told(attempt=1, started_at=at(1), history=[LOST, poison, REDRIVEN])
+
+    assert text.count("Attempt 1 began") == 1
+    assert (
+        f"At {clock(9)} it was given up, because it has killed its process too often: "
+        "Poison: its process died."
+    ) in text
+
+
+@pytest.mark.parametrize(
+    ("what", "ended"),
+    [
+        ("failed", "Attempt 1 failed after 4 s: ValueError: no. The next one was put off by "),
+        ("lost", f"The process of attempt 1 died, or was killed, in {WORKER}; it was recovered at"),
+    ],
+)
+def test_what_happens_during_an_attempt_is_told_in_the_order_of_time(what: str, ended: str) -> None:
+    one = FIRST_FAILED | {"what": what, "started_at": at(1), "at": at(5)}
+    text = told(**SUCCEEDED | {"attempt": 2, "started_at": at(6)}, history=[CANCELLING, one])
+
+    lines = text.splitlines()
+    assert lines[1] == f"Attempt 1 began at {clock(1)}."
+    assert lines[2] == f"At {clock(2)} somebody asked to cancel it while it ran."
+    assert lines[3].startswith(ended)
+    assert lines[4] == f"Attempt 2 began at {clock(6)}."
+
+
+def test_one_that_is_cancelled_while_it_runs_began_before_that() -> None:
+    running = SUCCEEDED | {"status": "running", "finished_at": None, "run_ms": None}
+
+    assert told(**running, history=[CANCELLING]).splitlines()[1:3] == [
+        f"Attempt 1 began at {clock(0.012)}, 12 ms after it was accepted.",
+        f"At {clock(2)} somebody asked to cancel it while it ran.",
+    ]
+
+
+def test_a_history_that_was_cut_says_so() -> None:
+    cut = [FIRST_FAILED | {"attempt": number} for number in (31, 32)]
+
+    text = told(**SUCCEEDED | {"attempt": 33}, history=cut)
+    assert text.splitlines()[1] == "What happened before attempt 31 is not kept any more."
+    assert "not kept" not in told(**SUCCEEDED | {"attempt": 2}, history=[FIRST_FAILED])
+    assert "not kept" not in told()
+
+
+def test_long_messages_lose_their_ends() -> None:
+    error = {"type": "ValueError", "message": "é" * 300 + "\nmore"}
+    failed = SUCCEEDED | {"status": "failed", "error": error, "dead_letter": "Permanent"}
+
+    for text in (
+        told(**failed),
+        told(history=[FIRST_FAILED | {"error": error}]),
+        told(history=[GIVEN_UP | {"error": error}]),
+    ):
+        assert f": ValueError: {'é' * 188}…" in text
+        assert "more\n" not in text
+
+
+def test_the_request_that_had_it_accepted_is_named() -> None:
+    assert "pay was invoked over HTTP (request 5a7d), and accepted at" in told(request_id="5a7d")

@@ -124,6 +124,7 @@ _RECORD_SOMETIMES = {
     "result": {"description": "only after success"},
     "error": _ref("FunctionError"),
     "dead_letter": {"enum": list(DeadLetterReason)},
+    "request_id": TEXT | {"description": "of the request that had it accepted"},
     "delay_seconds": SECONDS,
     "history": {"type": "array", "items": _ref("Happening")},
 }
