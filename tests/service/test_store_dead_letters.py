@@ -186,3 +186,28 @@ def test_one_that_died_too_often_or_never_ran_is_redriven_with_its_history(bench
     assert (given_up.what, given_up.attempt, given_up.worker) == (What.GIVEN_UP, 3, "w3")
     never_ran, _ = bench.record(barred).history
     assert (never_ran.attempt, never_ran.worker, never_ran.started_at) == (None, None, None)
+
+
+def test_a_long_history_loses_its_beginning(bench: Bench) -> None:
+    name = bench.accept()
+    long = FunctionError(type="E", message="é" * 10_000)
+    for _ in range(60):
+        held, _ = bench.run_one()
+        bench.run(
+            lifecycle.retry(
+                held,
+                name,
+                delay_seconds=1000,
+                error=long.encode(),
+                celery_result=b"{}",
+                retention=RETENTION,
+            )
+        )
+        bench.let_all_come_due()
+
+    history = bench.record(name).history
+
+    attempts = [one.attempt for one in history]
+    assert attempts == list(range(61 - len(history), 61))
+    assert 10 < len(history) < 40
+    assert bench.raw.hstrlen(f"eyas:invocation:{name}", "history") < 23_000
