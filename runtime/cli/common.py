@@ -104,6 +104,9 @@ def asked(
     Nothing may take longer than `seconds`: connecting, the beginning of the answer, a part of it.
     What goes wrong meanwhile, also while the body is read, is a one-line error.
     """
+    if url:
+        # What another stack's settings are is not known here.
+        limit_integer_digits()
     base = (url or settings().web_url).rstrip("/")
     if not base.startswith(("http://", "https://")):
         raise failure(f"--url {base!r}: expected http:// or https://")

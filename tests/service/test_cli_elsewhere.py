@@ -3,6 +3,7 @@
 import contextlib
 import http.server
 import json
+import sys
 import threading
 from collections.abc import Iterator
 
@@ -184,3 +185,20 @@ def speaking(raw: bytes) -> Iterator[str]:
         finally:
             server.shutdown()
             thread.join()
+
+
+@pytest.mark.usefixtures("integers_as_python_limits_them")
+def test_long_integers_of_another_machine_are_read() -> None:
+    number = "7" * 5000
+    with answering(200, b'{"result": %s}' % number.encode(), "application/json") as url:
+        result = CliRunner().invoke(eyas, ["invoke", "some", "--wait", "--url", url])
+
+    assert (result.exit_code, result.output) == (0, f"{number}\n")
+
+
+@pytest.fixture
+def integers_as_python_limits_them() -> Iterator[None]:
+    before = sys.get_int_max_str_digits()
+    sys.set_int_max_str_digits(sys.int_info.default_max_str_digits)
+    yield
+    sys.set_int_max_str_digits(before)
