@@ -95,8 +95,10 @@ def _lines(body: bytes) -> Iterator[tuple[int, bytes]]:
 def _members(function: Function[..., Any], body: bytes) -> list[bytes]:
     try:
         return [bytes(payload) for payload in _decode_array(body)]
-    except msgspec.MsgspecError:
-        value = json_text.decode(body)  # says where it is no JSON
+    except (msgspec.MsgspecError, RecursionError):
+        # These say where it is no JSON. A payload may be as deep as a single one, in the array.
+        json_text.check_nesting(body, deepest=json_text.MAX_NESTING + 1)
+        value = json_text.decode(body)
         kind = "null" if value is None else type(value).__name__
         problem = PayloadProblem("", f"expected an array of payloads; got {kind}")
         raise InvalidPayloadError(function.name, [problem]) from None

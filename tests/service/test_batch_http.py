@@ -92,6 +92,27 @@ def test_what_is_no_batch_is_refused(
     assert counts(web_stack)["accepted"] == 0
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"[" * 5000 + b"]" * 5000,
+        b"[" * 100_000,
+        b'{"number": ' * 5000 + b"1" + b"}" * 5000,
+        b"[" + b"[" * 101 + b"]" * 101 + b"]",
+    ],
+)
+def test_a_batch_that_is_nested_too_deeply_is_refused(web_stack: Stack, body: bytes) -> None:
+    answer = send(web_stack, body, name="echo")
+
+    assert answer.status == 400
+    assert answer.body["type"] == "urn:eyas:problem:malformed-json"
+    assert "nested deeper than" in answer.body["detail"]
+
+
+def test_a_batch_of_the_deepest_payloads_is_taken(web_stack: Stack) -> None:
+    assert send(web_stack, b"[" * 101 + b"]" * 101, name="echo").status == 202
+
+
 def test_unknown_functions_have_no_batches(web_stack: Stack) -> None:
     assert send(web_stack, b"[]", name="nothing").status == 404
     assert web_stack.request("/functions/limited/batch").status == 405
