@@ -1,5 +1,6 @@
 """What is published of all invocations: each change of a status, to who listens to that status."""
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -8,11 +9,11 @@ from runtime.invocation import Status
 from runtime.moments import between_ms, rfc3339
 
 
-class Change(msgspec.Struct, frozen=True, kw_only=True):
+class Change(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """An invocation had a new status, and this was so at that instant.
 
     It has what a line about it needs: of an error only type and message, and no payload, progress
-    or result. Times are as in a record.
+    or result. Times are as in a record. All who listen are given the same object.
     """
 
     id: str
@@ -25,6 +26,13 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     finished_at_us: int | None
     due_at_us: int | None
     error: dict[str, str] | None
+
+    def once(self, make: Callable[["Change"], bytes]) -> bytes:
+        """Return how it is sent, as `make` puts it for the first who asks."""
+        made: bytes | None = self.__dict__.get("made")
+        if made is None:
+            made = self.__dict__["made"] = make(self)
+        return made
 
     def to_json(self) -> dict[str, Any]:
         """Return it as the HTTP contract shows it: with the names that a record has."""

@@ -87,13 +87,15 @@ class InvocationChannel:
 class Listener:
     """One who hears of all changes to some statuses. `changed` is set when there is news.
 
-    `is_listening` once all its subscriptions are in force. `has_missed` is for who uses it to take
-    back: changes were missed because the connection was lost, or too many came at once.
+    With a `function`, only what becomes of invocations of that one is news. `is_listening` once all
+    its subscriptions are in force. `has_missed` is for who uses it to take back: changes were
+    missed because the connection was lost, or too many came at once.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, function: str | None = None) -> None:
         self.changed = asyncio.Event()
         self.has_missed = False
+        self._function = function
         self._heard: list[Change] = []
         self._pending: set[Status] = set()
 
@@ -101,9 +103,14 @@ class Listener:
     def is_listening(self) -> bool:
         return not self._pending
 
-    def take(self) -> list[Change]:
-        """Return the changes that were heard since the last time, the oldest first."""
-        heard, self._heard = self._heard, []
+    def take(self, most: int) -> list[Change]:
+        """Return changes that were heard since the last time, the oldest first.
+
+        If there are more than `most`, `changed` is set for the others.
+        """
+        heard, self._heard = self._heard[:most], self._heard[most:]
+        if self._heard:
+            self.changed.set()
         return heard
 
     def expect(self, status: Status) -> None:
@@ -117,6 +124,8 @@ class Listener:
 
     def hear(self, change: Change) -> None:
         """Take a change, unless whoever uses this is far behind."""
+        if self._function not in (None, change.function):
+            return
         if len(self._heard) < _MOST_HEARD:
             self._heard.append(change)
         else:

@@ -75,12 +75,14 @@ class Watcher:
             self._leave(name, channel)
 
     @contextlib.contextmanager
-    def listen(self, statuses: Collection[Status]) -> Iterator[Listener]:
-        """Listen to all invocations that get one of these statuses, whichever they are.
+    def listen(
+        self, statuses: Collection[Status], *, function: str | None = None
+    ) -> Iterator[Listener]:
+        """Listen to all invocations, or those of a function, that get one of these statuses.
 
         On entry the subscriptions are on their way.
         """
-        listener = Listener()
+        listener = Listener(function=function)
         entered: dict[str, StatusChannel] = {}
         try:
             for status in statuses:

@@ -1,5 +1,6 @@
 """`GET /changes`: what becomes of all invocations, as it happens."""
 
+import asyncio
 from collections.abc import AsyncIterator, Collection
 from dataclasses import dataclass
 
@@ -7,12 +8,17 @@ import falcon.asgi
 
 from runtime.invocation import TERMINAL, Status
 from runtime.store import Watcher
+from runtime.store.changes import Change
 from runtime.web.event_stream import RECONNECT, Event, OpenStreams, begin
 from runtime.web.exchange import Request
 from runtime.web.invocations import statuses_of
 
-_LISTENING = Event.of("listening", {})
-_MISSED = Event.of("missed", {})
+_LISTENING = Event.of("listening", {}).encode()
+_MISSED = Event.of("missed", {}).encode()
+# What is under way to a client that reads slowly is kept beside what its listener keeps.
+_MOST_AT_ONCE = 500
+# What comes meanwhile is one write.
+_PAUSE_SECONDS = 0.02
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +42,7 @@ class Changes:
     ) -> AsyncIterator[bytes]:
         yield RECONNECT
         with (
-            self.watcher.listen(statuses) as listener,
+            self.watcher.listen(statuses, function=function) as listener,
             self.streams.open(req, listener.changed) as stream,
         ):
             is_listening = False
@@ -48,12 +54,13 @@ class Changes:
                 if listener.has_missed and listener.is_listening:
                     listener.has_missed = False
                     events.append(_MISSED)
-                events += [
-                    Event.of("status", change.to_json())
-                    for change in listener.take()
-                    if function in (None, change.function)
-                ]
+                events += [change.once(_sent) for change in listener.take(_MOST_AT_ONCE)]
                 if events:
-                    yield b"".join(event.encode() for event in events)
+                    yield b"".join(events)
+                    await asyncio.sleep(_PAUSE_SECONDS)
                 async for comment in stream.wait():
                     yield comment
+
+
+def _sent(change: Change) -> bytes:
+    return Event.of("status", change.to_json()).encode()

@@ -181,7 +181,7 @@ def test_what_is_no_invocation_is_told_as_a_failure(broker: Stack, bench: Bench)
                 bench.raw.lpush(QUEUE, b"nonsense")
                 assert bench.quarantine(bench.claim_one(), "bad-1")
                 await within(listener.changed.wait())
-                (change,) = listener.take()
+                (change,) = listener.take(100)
                 assert (change.id, change.status) == ("bad-1", Status.FAILED)
                 assert change.error == {"type": "ValueError", "message": "no"}
                 assert not listener.has_missed
