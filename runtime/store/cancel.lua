@@ -9,7 +9,7 @@
 -- returns 'cancelled', 'stopping', 'running' or 'finished' (nothing is changed), or 'unknown'
 
 local found = redis.call('HMGET', KEYS[1], 'status', 'function', 'claim', 'callback',
-  'cancel_requested')
+  'cancel_requested', 'accepted_at')
 local status, name = found[1], found[2]
 if not status then
   if ARGV[6] ~= '0' then
@@ -47,6 +47,9 @@ redis.call('HDEL', KEYS[1], 'message', 'queue', 'due_at')
 redis.call('PEXPIRE', KEYS[1], kept_ms(ARGV[4]))
 redis.call('ZREM', 'eyas:open', ARGV[1])
 redis.call('ZREM', 'eyas:delayed', ARGV[1])
+if hour_of(found[6] or 0) ~= hour_of(now) then
+  outlive({found[6] or 0, ARGV[1]})
+end
 note_seen(now, ARGV[4] + ARGV[5], ARGV[1])
 redis.call('SET', KEYS[2], ARGV[3], 'PX', kept_ms(ARGV[4]))
 redis.call('PUBLISH', KEYS[2], ARGV[3])

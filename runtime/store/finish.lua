@@ -18,7 +18,7 @@ local worker = ARGV[1]
 local now = now_us()
 local keep_ms = kept_ms(ARGV[3])
 local answers, counted, seen, seen_longer, let_go_unstarted = {}, {}, {}, {}, {}
-local metered = {}
+local metered, outliving = {}, {}
 -- Most of what is finished at once was never noted as running.
 local none_runs = redis.call('EXISTS', running_of(worker)) == 0
 
@@ -104,6 +104,10 @@ local function finish(tag, id, status_now, celery_result, reason, field, value, 
   redis.call('ZREM', 'eyas:open', id)
   if reason == '' then
     seen[#seen + 1] = id
+    if hour_of(accepted_at) ~= hour_of(now) then
+      outliving[#outliving + 1] = found[3] or 0
+      outliving[#outliving + 1] = id
+    end
   else
     seen_longer[#seen_longer + 1] = id
     local _, _, queue = parts_of(tag)
@@ -140,6 +144,7 @@ end
 if #let_go_unstarted > 0 then
   redis.call('HDEL', in_flight_of(worker), unpack(let_go_unstarted))
 end
+outlive(outliving)
 for name, changes in pairs(counted) do
   for status, change in pairs(changes) do
     redis.call('HINCRBY', counts_of(name), status, change)

@@ -9,8 +9,11 @@ r"""Every key that a stack uses in the broker.
 |                                   |        | the time at which it is stopped                    |
 | `eyas:open`                       | zset   | id -> accepted_at, of those without such a status  |
 | `eyas:accepted:{hour}`            | list   | the invocations accepted in an hour (since the     |
-|                                   |        | epoch), the latest first: id, blank, function      |
+|                                   |        | epoch), the latest first: microseconds of the hour,|
+|                                   |        | blank, id, blank, function                         |
 | `eyas:hours`                      | zset   | hours that have such a list                        |
+| `eyas:outliving`                  | zset   | id -> accepted_at, of those that ended and are kept|
+|                                   |        | for longer than such a list; some may be gone      |
 | `eyas:counts:{function}`          | hash   | how many invocations were `accepted`, and how many |
 |                                   |        | now have each status; a terminal one is counted for|
 |                                   |        | ever: accepted = sum of the others                 |

@@ -16,11 +16,14 @@ _MOST_LOOKED_AT = 2000
 class Position(NamedTuple):
     """Where a part ended: an hour since the epoch, and how many of those accepted in it are left.
 
-    It stays true whatever is accepted later.
+    Of those that are older than the lists of hours, `hour` is 0, and `left` and `id` say which is
+    the next: when it was accepted, in microseconds, and its id. It stays true whatever is accepted
+    later.
     """
 
     hour: int
     left: int
+    id: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,13 +42,18 @@ def read_part(
     since_us: int = 0,
     position: Position | None = None,
 ) -> Step[Part]:
-    """Read a part of those accepted since a time; there may be more however few it has."""
+    """Read a part of those accepted since a time; there may be more however few it has.
+
+    Every record that is kept is listed.
+    """
 
     def parse(reply: Any) -> Part:
         listed, *where = reply
         return Part(
             records=tuple(record(one[0].decode(), pairs(one[1:])) for one in listed),
-            next_position=Position(int(where[0]), int(where[1])) if where else None,
+            next_position=(
+                Position(int(where[0]), int(where[1]), where[2].decode()) if where else None
+            ),
         )
 
     return Step(
@@ -53,7 +61,7 @@ def read_part(
         arguments=(
             limit,
             _MOST_LOOKED_AT,
-            *(position or ("", "")),
+            *(position or ("", "", "")),
             function or "",
             f" {' '.join(statuses)} " if statuses else "",
             since_us,

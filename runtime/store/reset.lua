@@ -25,7 +25,7 @@ end
 for _, hour in ipairs(redis.call('ZRANGE', 'eyas:hours', 0, -1)) do
   redis.call('UNLINK', 'eyas:accepted:' .. hour)
 end
-redis.call('UNLINK', 'eyas:open', 'eyas:hours', 'eyas:functions', 'eyas:parked', 'eyas:delayed', 'eyas:dead',
+redis.call('UNLINK', 'eyas:open', 'eyas:hours', 'eyas:outliving', 'eyas:functions', 'eyas:parked', 'eyas:delayed', 'eyas:dead',
   'eyas:schedules', 'eyas:event_invoke_configs', 'eyas:reserved_concurrency', METRICS,
   'celery', 'celery\6\0223', 'celery\6\0226', 'celery\6\0229')
 if scale == '1' then

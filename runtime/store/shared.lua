@@ -105,11 +105,20 @@ local function brief(error)
   return cjson.encode({type = beginning(found.type), message = beginning(found.message)})
 end
 
--- List invocations that are accepted now, for some seconds: id, blank, function. There is one list
--- for each hour, the latest first, so that nobody has to look for what has expired.
+local function hour_of(time)
+  return math.floor(time / 3600000000)
+end
+
+-- List invocations that are accepted now, for some seconds, each given as id, blank, function. There is
+-- one list for each hour, the latest first, so that nobody has to look for what has expired.
 local function list(now, keep_seconds, entries)
-  local hour = math.floor(now / 3600000000)
+  local hour = hour_of(now)
   local key, length = 'eyas:accepted:' .. hour, 0
+  -- The same id may come again in this hour.
+  local time = whole(now - hour * 3600000000) .. ' '
+  for i, entry in ipairs(entries) do
+    entries[i] = time .. entry
+  end
   for i = 1, #entries, 1000 do
     length = redis.call('LPUSH', key, unpack(entries, i, math.min(i + 999, #entries)))
   end
@@ -123,6 +132,22 @@ local function list(now, keep_seconds, entries)
       redis.call('UNLINK', 'eyas:accepted:' .. old)
     end
     redis.call('ZREMRANGEBYSCORE', 'eyas:hours', '-inf', last)
+  end
+end
+
+-- Have those found that end now and are kept for longer than the list of the hour in which they were
+-- accepted: accepted_at, id, and so on. Now and then some are looked at that may be gone, so that no more
+-- than half as many again are remembered as are kept.
+local function outlive(ended)
+  for i = 1, #ended, 1000 do
+    redis.call('ZADD', 'eyas:outliving', unpack(ended, i, math.min(i + 999, #ended)))
+  end
+  if #ended > 0 then
+    for _, id in ipairs(redis.call('ZRANDMEMBER', 'eyas:outliving', 3 * #ended / 2)) do
+      if redis.call('EXISTS', record_of(id)) == 0 then
+        redis.call('ZREM', 'eyas:outliving', id)
+      end
+    end
   end
 end
 
@@ -387,4 +412,5 @@ local function bury(id, name, reason, queue, message, now, keep_seconds)
     redis.call('ZADD', key, whole(now), id)
   end
   redis.call('PEXPIRE', record_of(id), kept_ms(keep_seconds))
+  outlive({redis.call('HGET', record_of(id), 'accepted_at') or 0, id})
 end

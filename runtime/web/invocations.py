@@ -18,7 +18,7 @@ from runtime.web.exchange import Request, note, reply
 from runtime.web.invoking import Invoker
 from runtime.web.terms import patience_of
 
-_POSITION = re.compile(r"[0-9]{1,9}\.[0-9]{1,12}")
+_POSITION = re.compile(r"[0-9]{1,9}\.[0-9]{1,16}\.[!-~]{0,1000}")
 _MOST_PARTS = 20
 _EPOCH = datetime.fromtimestamp(0, UTC)
 
@@ -46,13 +46,16 @@ class InvocationList:
             part = await self.store.run(read(position=part.next_position))
         next_cursor = None
         if part.next_position is not None:
-            next_cursor = paging.cursor_of("{}.{}".format(*part.next_position))
+            next_cursor = paging.cursor_of("{}.{}.{}".format(*part.next_position))
         listed = [record.to_json() for record in part.records]
         reply(resp, 200, {"invocations": listed, "next_cursor": next_cursor})
 
 
 def _position(text: str | None) -> Position | None:
-    return Position(*map(int, text.split("."))) if text is not None else None
+    if text is None:
+        return None
+    hour, left, invocation_id = text.split(".", 2)
+    return Position(int(hour), int(left), invocation_id)
 
 
 def statuses_of(req: Request) -> tuple[Status, ...]:

@@ -10,11 +10,12 @@ import pytest
 import redis
 
 from runtime.invocation import Status
-from runtime.store import listing
+from runtime.store import dead_letters, lifecycle, listing
+from runtime.store.lifecycle import Accepting
 from runtime.store.listing import Position
 from runtime.testing import Stack
 from tests.service.conftest import ActingWorker
-from tests.store_bench import Bench
+from tests.store_bench import Bench, an_invocation, message
 
 HOUR_US = 3_600_000_000
 LONG_KEPT = """
@@ -152,8 +153,9 @@ def test_hours_are_crossed(bench: Bench) -> None:
     (hour,) = bench.raw.zrange("eyas:hours", 0, -1)
     # As if the first two had been accepted in hours before.
     for back, name in ((5, ids[0]), (1, ids[1])):
-        bench.raw.lrem(f"eyas:accepted:{int(hour)}", 1, f"{name} f")
-        bench.raw.lpush(f"eyas:accepted:{int(hour) - back}", f"{name} f")
+        at_us = bench.record(name).accepted_at_us - int(hour) * HOUR_US
+        assert bench.raw.lrem(f"eyas:accepted:{int(hour)}", 1, f"{at_us} {name} f") == 1
+        bench.raw.lpush(f"eyas:accepted:{int(hour) - back}", f"{at_us} {name} f")
         bench.raw.zadd("eyas:hours", {str(int(hour) - back): int(hour) - back})
         bench.raw.hincrby(f"eyas:invocation:{name}", "accepted_at", -back * HOUR_US)
 
@@ -195,18 +197,104 @@ def test_lists_go_when_what_they_list_does(bench: Bench) -> None:
     assert bench.status(name) is Status.QUEUED
 
 
-def test_a_reset_forgets_lists_and_time_lets_them_go(web_stack: Stack) -> None:
+def test_a_reset_forgets_lists_and_time_does_not_forget_what_is_open(web_stack: Stack) -> None:
     before = accept(web_stack)
     web_stack.advance(2 * 86_400)
-    assert listed(web_stack) == []
+    assert listed(web_stack) == [before]
     late = accept(web_stack)
-    assert listed(web_stack) == [late]
+    assert listed(web_stack) == [late, before]
     assert web_stack.request(f"/invocations/{before}").status == 200
     web_stack.reset()
     assert listed(web_stack) == []
     after = accept(web_stack)
 
     assert listed(web_stack) == [after]
+
+
+def test_what_is_open_or_kept_for_longer_than_a_day_is_listed(
+    web_stack: Stack, acting_worker: ActingWorker
+) -> None:
+    done, dead, cancelled = (accept(web_stack) for _ in range(3))
+    assert acting_worker.succeed(1) == done
+    assert acting_worker.give_up() == dead
+    delayed = web_stack.request(
+        "/functions/limited", body=b'{"number": 1}', headers={"Eyas-Delay": "900"}
+    ).body["id"]
+    web_stack.advance(100_000)
+    late = accept(web_stack)
+
+    assert listed(web_stack) == [late, delayed, cancelled, dead]
+    assert listed(web_stack, "function=limited&status=queued") == [delayed]
+    assert listed(web_stack, "status=failed") == [dead]
+    at = web_stack.request(f"/invocations/{delayed}").body["accepted_at"]
+    assert listed(web_stack, f"since={quote(at)}") == [late, delayed]
+    # Whatever changes, nothing moves a cursor.
+    found = []
+    for page in pages(web_stack, "limit=1"):
+        found += page
+        if page == [delayed]:
+            web_stack.request(f"/invocations/{cancelled}", method="DELETE")
+    assert found == [late, delayed, cancelled, dead]
+
+    web_stack.request(f"/dead-letters/{dead}/redrive", body=b"")
+    assert listed(web_stack, "status=queued,cancelled") == [late, delayed, cancelled, dead]
+    web_stack.advance(100_000)
+
+    assert listed(web_stack) == [late, delayed, dead]
+
+
+def test_many_that_are_older_than_all_lists_come_part_by_part(bench: Bench) -> None:
+    ids = [bench.accept("f") for _ in range(700)]
+    for _ in range(300):
+        held, name = bench.run_one()
+        bench.fail(held, name)
+    (hour,) = bench.raw.zrange("eyas:hours", 0, -1)
+    bench.raw.delete("eyas:hours", f"eyas:accepted:{int(hour)}")
+    # As if some were accepted in one step.
+    for name in ids[100:500]:
+        key = "eyas:outliving" if name in ids[:300] else "eyas:open"
+        at_us = int(bench.raw.zscore("eyas:outliving", ids[100]))
+        bench.raw.zadd(key, {name: at_us})
+        bench.raw.hset(f"eyas:invocation:{name}", "accepted_at", at_us)
+
+    found, position = [], None
+    while True:
+        part = bench.run(listing.read_part(limit=7, position=position))
+        found += [one.id for one in part.records]
+        position = part.next_position
+        if position is None:
+            break
+
+    assert found == ids[:499:-1] + sorted(ids[100:500], reverse=True) + ids[99::-1]
+
+
+def test_what_is_remembered_of_those_that_ended_late_is_bounded(bench: Bench) -> None:
+    for _ in range(300):
+        bench.accept("f")
+        held, name = bench.run_one()
+        bench.fail(held, name)
+        if int(name.removeprefix("id-")) > 20:
+            bench.raw.delete(f"eyas:invocation:{name}")
+
+    assert bench.raw.zcard("eyas:outliving") < 60
+
+
+def test_an_id_that_is_used_again_within_an_hour_is_listed_once(bench: Bench) -> None:
+    def accept_again() -> None:
+        again = an_invocation("again-1")
+        assert bench.run(lifecycle.accept(again, message(again.id))).outcome is Accepting.ACCEPTED
+
+    accept_again()
+    bench.fail(*bench.run_one())
+    assert bench.run(dead_letters.purge("again-1"))
+    between = bench.accept()
+    accept_again()
+
+    first = bench.run(listing.read_part(limit=1))
+    rest = bench.run(listing.read_part(limit=9, position=first.next_position))
+
+    assert [one.id for one in first.records] == ["again-1"]
+    assert [one.id for one in rest.records] == [between]
 
 
 def by_celery(stack: Stack) -> None:

@@ -1272,7 +1272,7 @@ class StoreMachine(RuleBasedStateMachine):
         kept = ("eyas:invocation:", "eyas:counts:", "eyas:dead", "eyas:seen:", "eyas:idempotency:")
         kept += ("eyas:accepted:", "eyas:revoked:", "celery-task-meta-")
         single = {"eyas:claims", "eyas:swept_at", "eyas:functions", "eyas:concurrency"}
-        single |= {"eyas:metrics", "eyas:hours"}
+        single |= {"eyas:metrics", "eyas:hours", "eyas:outliving"}
         left = {key.decode() for key in self.raw.keys()}  # noqa: SIM118  not a dictionary
         assert {key for key in left if not key.startswith(kept)} <= single
 
