@@ -1,6 +1,8 @@
 """The story of an invocation: its record's history, its log lines, and `eyas explain`."""
 
 import json
+import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -147,6 +149,26 @@ def test_the_lines_are_those_of_every_process_in_order(stack: Stack) -> None:
     assert [line["timestamp"] for line in found] == sorted(line["timestamp"] for line in found)
     assert "it works" in [line.get("text") for line in found]
     assert {line["invocation_id"] for line in found} == {invocation_id}
+
+
+def test_an_emulator_finds_the_lines_by_the_clock_of_the_logs(web_stack: Stack) -> None:
+    web_stack.advance(100_000)
+    invocation_id = accept(web_stack, "echo", 1)
+    told = lines(web_stack, invocation_id)
+    assert told[0]["status"] == 202
+
+    # Two more files: one was last written long before, the other just now.
+    for name, age_seconds in (("old", 3600), ("new", 0)):
+        file = web_stack.log_dir / f"{name}.log"
+        file.write_text(json.dumps(told[0] | {"event": name}) + "\n")
+        os.utime(file, (time.time() - age_seconds,) * 2)
+
+    events = {line["event"] for line in lines(web_stack, invocation_id)}
+    assert "new" in events
+    assert "old" not in events
+    web_stack.advance(100_000)
+    # Perhaps the clock was moved on before it was accepted.
+    assert "old" in {line["event"] for line in lines(web_stack, invocation_id)}
 
 
 def test_ids_that_were_never_seen_have_no_logs(stack: Stack) -> None:
