@@ -84,6 +84,23 @@ def test_what_is_no_http_is_refused(eyas_stack: Stack) -> None:
     assert eyas_stack.request("/ping").status == 200
 
 
+@pytest.mark.parametrize("length", [b"-1", b"x", b""])
+@pytest.mark.parametrize("target", [b"GET /functions", b"POST /functions/echo", b"GET /no/route"])
+def test_a_length_that_is_none_is_refused_before_any_operation_hears_of_it(
+    eyas_stack: Stack, target: bytes, length: bytes
+) -> None:
+    answer = exchange(
+        eyas_stack,
+        target + b" HTTP/1.1\r\nHost: localhost\r\nX-Request-Id: no-length\r\n"
+        b"Content-Length: " + length + b"\r\n\r\n",
+    )
+
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert answer.endswith(b"\r\n\r\n")
+    assert b"x-request-id" not in answer.lower()
+    assert b"no-length" not in (eyas_stack.log_dir / "web.log").read_bytes()
+
+
 def test_a_request_that_is_being_answered_is_finished_before_web_stops(stack: Stack) -> None:
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(stack.invoke, "sleep", {"seconds": 2})
