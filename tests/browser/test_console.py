@@ -62,7 +62,17 @@ def test_a_newcomer_runs_watches_replays_breaks_and_redrives(
     expect(page.get_by_text(f"{dead} is queued again.")).to_be_visible()
     page.goto(f"/#/invocations/{dead}")
     expect(page.get_by_text("It succeeded")).to_be_visible()
-    expect(page.get_by_text("It was taken out of the dead letters")).to_be_visible()
+    story = page.locator(".timeline li")
+    expect(story).to_have_text(
+        [
+            re.compile("Accepted"),
+            re.compile("Attempt 1 began"),
+            re.compile("It was given up: LookupError: <b>not</b> there"),
+            re.compile("It was taken out of the dead letters"),
+            re.compile("Attempt 2 began"),
+            re.compile("It succeeded"),
+        ]
+    )
 
 
 def test_one_that_runs_is_seen_running_and_ending(page: Page, stack: Stack, tmp_path: Path) -> None:

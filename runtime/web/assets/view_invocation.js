@@ -81,6 +81,7 @@ function steps(record) {
   let queuedAt = new Date(new Date(record.accepted_at).getTime() + 1000 * (record.delay_seconds ?? 0));
   const began = (attempt, startedAt, worker) => found.push([startedAt, "running", `Attempt ${attempt} began`, `after ${between(queuedAt, startedAt)} in the queue${worker ? `, in ${worker}` : ""}`]);
   for (const one of record.history ?? []) {
+    const isTold = told.has(one.attempt);
     if (one.attempt !== undefined) told.add(one.attempt);
     if (one.what === "failed") {
       began(one.attempt, one.started_at, one.worker);
@@ -88,6 +89,9 @@ function steps(record) {
     } else if (one.what === "lost") {
       if (one.started_at) began(one.attempt, one.started_at, one.worker);
       found.push([one.at, "failed", `The process of attempt ${one.attempt} died: it was queued again`, one.worker]);
+    } else if (one.what === "given_up") {
+      if (one.started_at && !isTold) began(one.attempt, one.started_at, one.worker);
+      found.push([one.at, "failed", `It was given up: ${one.error.type}: ${one.error.message}`, one.reason]);
     } else found.push([one.at, "queued", TOLD[one.what] ?? one.what]);
     if (!["parked", "cancelling"].includes(one.what)) queuedAt = one.due_at ?? one.at;
   }
@@ -96,7 +100,8 @@ function steps(record) {
   }
   if (record.finished_at) found.push([record.finished_at, record.status, `It ${record.status === "cancelled" ? "was cancelled" : record.status}`, told.has(record.attempt) ? "" : record.run_ms === null ? "" : `after ${lasting(record.run_ms / 1000)}`]);
   else if (record.due_at) found.push([record.due_at, "queued", "It is due then"]);
-  return found;
+  // An attempt may have begun before something that the history had to tell first.
+  return found.sort(([one], [other]) => new Date(one) - new Date(other));
 }
 
 const SHOWN = new Set(["timestamp", "level", "event", "logger", "process", "instance", "pid", "invocation_id", "request_id", "function", "exception"]);
