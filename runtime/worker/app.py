@@ -23,6 +23,7 @@ from runtime.worker.consumer import Consumer
 from runtime.worker.debts import Debts
 from runtime.worker.destinations import destination_function
 from runtime.worker.dispatcher import Dispatcher
+from runtime.worker.events import Events
 from runtime.worker.executor.work import Work
 from runtime.worker.executor_step import Executors
 from runtime.worker.lanes import Lanes
@@ -38,6 +39,8 @@ class EyasCelery(celery.Celery):  # type: ignore[misc]
     `eyas_worker` is the name under which this process claims messages: never used before, never
     used again. `eyas_acknowledged` holds tags to acknowledge with the next claim.
     """
+
+    events_cls = Events
 
     eyas_store: Store
     eyas_settings: Settings
