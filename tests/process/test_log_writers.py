@@ -116,7 +116,7 @@ def test_independent_writers_lose_and_break_no_line(folder: Path, turns: tuple[i
             fields = json.loads(line)
             numbers[fields["writer"]].append(fields["number"])
     assert_complete(numbers)
-    assert len(files) > 100
+    assert len(files) > 50  # a turn of 2,000 lines makes one large file
 
 
 @pytest.mark.parametrize("turn", [0, 7])
