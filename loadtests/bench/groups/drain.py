@@ -29,13 +29,14 @@ def measure(bench: Bench) -> Outcome:
 
 
 def _sides(bench: Bench) -> dict[str, Callable[[], float]]:
-    sides: dict[str, Callable[[], float]] = {
-        _EYAS: Sized(drain=drains.stack, total=_FIRST_TOTAL),
-        workers.CELERY.name: Sized(drain=workers.CELERY.measure, total=workers.CELERY.first_total),
-    }
+    sides: dict[str, Callable[[], float]] = {_EYAS: Sized(drain=drains.stack, total=_FIRST_TOTAL)}
     if bench.against is not None:
         other = partial(drains.stack, project=bench.against)
+        # Next to each other: they differ least, and the machine drifts.
         sides[OTHER] = Sized(drain=other, total=_FIRST_TOTAL)
+    sides[workers.CELERY.name] = Sized(
+        drain=workers.CELERY.measure, total=workers.CELERY.first_total
+    )
     if not bench.is_quick:
         sides[_BARE] = Sized(drain=drains.bare, total=_FIRST_BARE_TOTAL)
         for peer in workers.OTHERS:
