@@ -216,7 +216,7 @@ class Invoker:
                 invocations[0].payload, ttl_seconds=self.settings.idempotency_ttl_seconds
             ),
             asks_whether_heard=asks_whether_heard,
-            listed_seconds=self.settings.retention.record_seconds,
+            listed_seconds=self.settings.result_ttl_seconds,
         )
 
     def raise_refusal(self, accepted: Accepted, terms: Terms, *, count: int = 1) -> None:
