@@ -60,6 +60,18 @@ def pages(stack: Stack, query: str) -> Iterator[list[str]]:
         cursor = f"&cursor={quote(body['next_cursor'])}"
 
 
+def walked(bench: Bench, *, limit: int) -> list[str]:
+    """List all, part by part."""
+    found: list[str] = []
+    position = None
+    while True:
+        part = bench.run(listing.read_part(limit=limit, position=position))
+        found += [one.id for one in part.records]
+        position = part.next_position
+        if position is None:
+            return found
+
+
 def test_the_latest_is_first(web_stack: Stack) -> None:
     assert listed(web_stack) == []
     ids = [accept(web_stack) for _ in range(3)]
@@ -159,15 +171,7 @@ def test_hours_are_crossed(bench: Bench) -> None:
         bench.raw.zadd("eyas:hours", {str(int(hour) - back): int(hour) - back})
         bench.raw.hincrby(f"eyas:invocation:{name}", "accepted_at", -back * HOUR_US)
 
-    found, position = [], None
-    while True:
-        part = bench.run(listing.read_part(limit=1, position=position))
-        found += [one.id for one in part.records]
-        position = part.next_position
-        if position is None:
-            break
-
-    assert found == ids[::-1]
+    assert walked(bench, limit=1) == ids[::-1]
     since = bench.now_us() - 3 * HOUR_US
     assert [one.id for one in bench.run(listing.read_part(limit=9, since_us=since)).records] == ids[
         :0:-1
@@ -257,15 +261,7 @@ def test_many_that_are_older_than_all_lists_come_part_by_part(bench: Bench) -> N
         bench.raw.zadd(key, {name: at_us})
         bench.raw.hset(f"eyas:invocation:{name}", "accepted_at", at_us)
 
-    found, position = [], None
-    while True:
-        part = bench.run(listing.read_part(limit=7, position=position))
-        found += [one.id for one in part.records]
-        position = part.next_position
-        if position is None:
-            break
-
-    assert found == ids[:499:-1] + sorted(ids[100:500], reverse=True) + ids[99::-1]
+    assert walked(bench, limit=7) == ids[:499:-1] + sorted(ids[100:500], reverse=True) + ids[99::-1]
 
 
 def test_what_is_remembered_of_those_that_ended_late_is_bounded(bench: Bench) -> None:
