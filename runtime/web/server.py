@@ -10,6 +10,7 @@ import socket
 from collections.abc import Callable
 from typing import Any
 
+import structlog
 from granian.constants import Interfaces
 from granian.log import LogLevels
 from granian.server.embed import Server
@@ -19,6 +20,8 @@ from runtime.logs import pass_through
 from runtime.settings import Settings
 
 _BACKLOG = 1024
+# Below supervisord's stopwaitsecs, so that lines that are logged are written.
+_STOP_SECONDS = 25.0
 
 
 class AddressInUseError(EyasError):
@@ -73,7 +76,8 @@ def _adapted(app: Any) -> Any:
 async def serve(app: Any, settings: Settings, *, before_stop: Callable[[], None]) -> None:
     """Serve until SIGTERM or SIGINT; requests that are under way are finished.
 
-    `before_stop` ends those that would go on for ever.
+    `before_stop` ends those that would go on for ever. What is not finished after 25 seconds is
+    left: a client that does not read what it has asked for would keep the process.
     """
     address = _resolve(settings)[4][0]
     server = Server(
@@ -88,11 +92,21 @@ async def serve(app: Any, settings: Settings, *, before_stop: Callable[[], None]
         log_level=LogLevels.error,
     )
 
+    is_told = asyncio.Event()
+
     def stop() -> None:
         before_stop()
         server.stop()  # type: ignore[no-untyped-call]
+        is_told.set()
 
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop)
-    await server.serve()
+    serving, telling = loop.create_task(server.serve()), loop.create_task(is_told.wait())
+    await asyncio.wait({serving, telling}, return_when=asyncio.FIRST_COMPLETED)
+    telling.cancel()
+    await asyncio.wait({serving}, timeout=_STOP_SECONDS)
+    if serving.done():
+        serving.result()
+    else:
+        structlog.get_logger("web").warning("web.requests_left", after_seconds=_STOP_SECONDS)

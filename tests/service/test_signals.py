@@ -2,17 +2,14 @@
 
 import os
 import signal
-import socket
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
 from runtime.testing import Stack
-from runtime.testing.stack import free_ports
 from tests.asking import accept, record
+from tests.cutting import proxy
 from tests.processes import is_alive
 
 SAMPLE_FUNCTIONS = Path(__file__).parent.parent / "sample_functions"
@@ -126,65 +123,3 @@ def test_after_a_cut_connection_only_the_newer_attempt_goes_on(tmp_path: Path) -
             stack.wait_for(lambda: not is_alive(first), "the first attempt to be stopped")
         for name in ("worker", "other"):
             stack.kill(name)
-
-
-class Cut:
-    """A TCP proxy that can be switched off, with all its connections."""
-
-    def __init__(self, target: int) -> None:
-        (self.port,) = free_ports(1)
-        self._target = target
-        self._pairs: list[socket.socket] = []
-        self._is_on = True
-        self._listener = socket.create_server(("127.0.0.1", self.port))
-        self._thread = threading.Thread(target=self._serve, daemon=True)
-        self._thread.start()
-
-    def off(self) -> None:
-        self._is_on = False
-        for one in self._pairs:
-            with suppress(OSError):
-                one.shutdown(socket.SHUT_RDWR)
-
-    def on(self) -> None:
-        self._is_on = True
-
-    def close(self) -> None:
-        self.off()
-        with suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-        self._thread.join()
-        for one in self._pairs:
-            one.close()
-
-    def _serve(self) -> None:
-        while True:
-            try:
-                near, _ = self._listener.accept()
-            except OSError:
-                return
-            if not self._is_on:
-                near.close()
-                continue
-            far = socket.create_connection(("127.0.0.1", self._target))
-            self._pairs += [near, far]
-            for source, sink in ((near, far), (far, near)):
-                threading.Thread(target=self._copy, args=(source, sink), daemon=True).start()
-
-    @staticmethod
-    def _copy(source: socket.socket, sink: socket.socket) -> None:
-        with suppress(OSError):
-            while data := source.recv(65536):
-                sink.sendall(data)
-        with suppress(OSError):
-            sink.shutdown(socket.SHUT_RDWR)
-
-
-@contextmanager
-def proxy(target: int) -> Iterator[Cut]:
-    cut = Cut(target)
-    try:
-        yield cut
-    finally:
-        cut.close()

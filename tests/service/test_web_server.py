@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,9 +13,20 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from runtime.store import is_reachable
 from runtime.testing import Stack
+from runtime.testing.stack import Response
 
 SAMPLE_FUNCTIONS = Path(__file__).parent.parent / "sample_functions"
+
+ECHO = """
+from runtime import function
+
+
+@function
+def echo(event):
+    return event
+"""
 
 
 @pytest.fixture
@@ -112,6 +124,46 @@ def test_a_request_that_is_being_answered_is_finished_before_web_stops(stack: St
 
         assert waiting.result(20) == "slept"
         assert web.wait(10) == 0
+
+
+def test_a_client_that_does_not_read_keeps_web_for_25_seconds(tmp_path: Path) -> None:
+    (tmp_path / "any.py").write_text(ECHO)
+    with Stack(
+        functions_dir=tmp_path,
+        processes=("broker", "web"),
+        environment={
+            "EYAS_MAX_PAYLOAD_BYTES": "20000000",
+        },
+    ) as stack:
+        stack.wait_for(lambda: is_reachable(stack.redis_url), "the broker")
+        stack.wait_for(lambda: stack.request("/functions/echo").status == 200, "web")
+        body, answers = json.dumps("x" * 10_000_000).encode(), list[Response]()
+
+        def is_accepted() -> bool:  # a busy disk may take its time for so much
+            answers.append(stack.request("/functions/echo", body=body))
+            return answers[-1].status == 202
+
+        stack.wait_for(is_accepted, "it to be accepted")
+        path = f"/invocations/{answers[-1].body['id']}"
+        address = urlsplit(stack.url)
+        with socket.socket() as deaf:
+            deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            deaf.settimeout(10)
+            deaf.connect((address.hostname, address.port))
+            deaf.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+            assert deaf.recv(15) == b"HTTP/1.1 200 OK"
+            web = stack.running.pop("web")
+            started = time.monotonic()
+            web.send_signal(signal.SIGTERM)
+            try:
+                assert web.wait(35) == 0
+            finally:
+                web.kill()
+
+            assert 24 < time.monotonic() - started < 30  # supervisord kills after 30
+        lines = (stack.log_dir / "web.log").read_text(encoding="utf-8").splitlines()
+        events = [json.loads(line)["event"] for line in lines[-2:]]
+        assert events == ["web.requests_left", "web.stopped"]
 
 
 def test_a_port_that_is_taken_is_one_clear_line(eyas_stack: Stack) -> None:
