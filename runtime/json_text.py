@@ -147,6 +147,19 @@ def _too_many_digits() -> str:
     return f"an integer has more than {limit} digits (EYAS_MAX_INTEGER_DIGITS)"
 
 
+def check_encoding(raw: bytes) -> None:
+    """Raise `MalformedJSONError` unless all of a text is UTF-8 (RFC 8259, section 8.1).
+
+    msgspec passes over what it does not need, whatever bytes that is.
+    """
+    if raw.isascii():
+        return
+    try:
+        raw.decode()
+    except UnicodeDecodeError as error:
+        raise _located(raw, "the text is not UTF-8", error.start) from None
+
+
 def _refuse_constant(name: str) -> NoReturn:
     raise json.JSONDecodeError(f"{name} is not JSON", name, 0)
 

@@ -100,6 +100,7 @@ class PayloadType:
             except (msgspec.MsgspecError, UnicodeError, RecursionError):
                 pass  # the careful way below says what is wrong, and where
             else:
+                json_text.check_encoding(raw)
                 return
         self.arguments_of(json_text.decode(raw))
 

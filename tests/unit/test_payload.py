@@ -188,3 +188,12 @@ def test_signatures_that_no_payload_fits_are_refused() -> None:
     ]:
         with pytest.raises(DefinitionError, match=says):
             function(handler)
+
+
+def test_what_nobody_reads_has_to_be_utf_8_too() -> None:
+    raw = GOOD.replace(b'"name": "a"', b'"name": "a", "colour": "\xff"')
+    order.payload.check(GOOD)
+    order.payload.check(raw.replace(b"\xff", "ü".encode()))
+
+    with pytest.raises(MalformedJSONError, match="not UTF-8"):
+        order.payload.check(raw)
