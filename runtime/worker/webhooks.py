@@ -76,7 +76,7 @@ def addresses_of(target: Target, settings: Settings) -> list[str]:
     except UnicodeError:
         raise InvalidTargetError(f"{target.host} is no name of a host") from None
     except OSError as error:
-        raise WebhookFailedError(f"{target.host}: {error}") from error
+        raise WebhookFailedError(f"{target.host}: {error}") from None
     addresses = list(dict.fromkeys(str(one[4][0]) for one in found))
     if not target.is_allowed(settings.callback_hosts) and any(map(webhook.is_internal, addresses)):
         raise webhook.forbidden(target.host)
@@ -105,7 +105,7 @@ def _send(
         after = answer.headers.get("retry-after", "")
         return answer.status, float(after) if after.isdecimal() else None
     except (OSError, http.client.HTTPException) as error:
-        raise WebhookFailedError(f"{type(error).__name__}: {error}") from error
+        raise WebhookFailedError(f"{type(error).__name__}: {error}") from None
     finally:
         connection.close()
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from runtime.testing import Stack
-from tests.asking import accept, record
+from tests.asking import accept, logged, record
 from tests.conftest import SAMPLE_FUNCTIONS
 from tests.receiver import Receiver, receiving
 
@@ -196,6 +196,18 @@ def test_an_answer_that_never_ends_is_cut_off_and_stops_nobody_else(stack: Stack
         )
         error = stack.request(f"/invocations/{callback}").body["error"]
     assert error["type"] == "WebhookFailedError"
+
+
+def test_what_the_network_says_is_logged_once_and_without_where_in_our_code(stack: Stack) -> None:
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))  # and does not listen
+        url = f"http://127.0.0.1:{nobody.getsockname()[1]}/"
+        callback = invoke(stack, "nested", {"a": 1}, url) + ".callback.1"
+        stack.wait_for(lambda: record(stack, callback)["status"] == "retrying", "an end")
+    told = logged(stack, lambda line: line.get("invocation_id") == callback and "exception" in line)
+    assert "ConnectionRefusedError" in json.dumps(told)
+    assert "socket.py" not in json.dumps(told)
+    stack.reset()
 
 
 def test_who_does_not_answer_keeps_nothing_else_from_running(stack: Stack) -> None:
