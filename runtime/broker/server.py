@@ -18,6 +18,7 @@ from runtime.broker.resp import Connection, ServerError
 from runtime.parent import end_with_parent
 
 _CONFIGURATION = Path(__file__).with_name("server.conf")
+_ENVIRONMENT = Path(__file__).with_name("server.env")
 _READY_POLL_SECONDS = 0.05
 _ALONE_POLL_SECONDS = 0.1
 
@@ -58,7 +59,7 @@ class Server:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 # The server prints local time without an offset.
-                env={**environment, "TZ": "UTC"},
+                env={**_environment(), **environment, "TZ": "UTC"},
                 start_new_session=True,
                 pass_fds=[lock],
                 preexec_fn=_child_setup(lock),  # noqa: PLW1509 no other thread runs yet
@@ -129,6 +130,11 @@ def _log_output(stream: IO[bytes]) -> None:
         if line.written_at is not None:
             fields["timestamp"] = line.written_at.isoformat()
         log.log(line.level, "broker.output", **fields)
+
+
+def _environment() -> dict[str, str]:
+    lines = _ENVIRONMENT.read_text(encoding="ascii").splitlines()
+    return dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
 
 
 def _child_setup(lock: int) -> Callable[[], None]:

@@ -172,6 +172,20 @@ def test_a_restart_right_after_a_kill_finds_its_way(stack: Stack) -> None:
     assert start(stack) != first
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.parametrize("own", [None, "glibc.malloc.tcache_count=9"])
+def test_the_server_has_its_environment_unless_ours_says_otherwise(
+    tmp_path: Path, own: str | None
+) -> None:
+    environment = {} if own is None else {"GLIBC_TUNABLES": own}
+    with Stack(functions_dir=tmp_path, processes=(), environment=environment) as stack:
+        variables = Path(f"/proc/{start(stack)}/environ").read_bytes().split(b"\0")
+
+    expected = own or "glibc.malloc.tcache_count=2000"
+    assert f"GLIBC_TUNABLES={expected}".encode() in variables
+    assert b"TZ=UTC" in variables
+
+
 def test_a_server_left_over_is_stopped_and_its_data_taken_over(stack: Stack) -> None:
     # What a kill leaves behind on systems where a child does not hear of its parent's death.
     folder = folder_of(stack)
@@ -231,8 +245,12 @@ def test_a_file_whose_end_was_cut_off_is_loaded_up_to_there(stack: Stack) -> Non
     with client(stack) as connected:
         assert connected.get("first") == b"whole"
         assert connected.get("second") is None
-    warnings = [r["message"] for r in events(stack, "broker.output") if r["level"] == "warning"]
-    assert any("Truncating the AOF" in message for message in warnings), warnings
+
+    def is_told() -> bool:  # another process passes on what the server says
+        said = [r["message"] for r in events(stack, "broker.output") if r["level"] == "warning"]
+        return any("Truncating the AOF" in message for message in said)
+
+    stack.wait_for(is_told, "the warning")
 
 
 def test_a_taken_port_is_one_line_that_names_the_setting(stack: Stack) -> None:
