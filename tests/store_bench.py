@@ -1,7 +1,10 @@
 """A store on an empty broker, and what tests of its steps say often."""
 
+import contextlib
 import itertools
-from collections.abc import Sequence
+import select
+import time
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import redis
@@ -9,8 +12,9 @@ import redis
 from runtime.invocation import Invocation, Record, Status
 from runtime.policy import DeadLetterReason
 from runtime.settings import Retention
-from runtime.store import Store, claims, lifecycle, records, upkeep
-from runtime.store.claims import Claim
+from runtime.store import Store, claims, keys, lifecycle, records, upkeep
+from runtime.store.claims import Claim, Ticket
+from runtime.store.handover import Handover
 from runtime.store.lifecycle import Accepting, Cancelling, Started, Verdict
 from runtime.store.step import Step
 
@@ -165,6 +169,36 @@ class Bench:
 
     def assert_conserved(self) -> None:
         assert self.run(upkeep.take_census()).problems() == []
+
+
+@contextlib.contextmanager
+def listening(
+    url: str, raw: redis.Redis, worker: str, *, is_traced: bool = False
+) -> Iterator[Callable[[], Ticket]]:
+    """Listen for a worker; the function returned waits for the next ticket."""
+    sockets: list[int] = []
+    handover = Handover(
+        url,
+        worker=worker,
+        on_open=sockets.append,
+        on_close=sockets.remove,
+        is_traced=is_traced,
+    )
+    handover.open()
+    until = time.monotonic() + 5
+    while not raw.pubsub_numsub(keys.handover(worker))[0][1]:
+        assert time.monotonic() < until
+
+    def receive() -> Ticket:
+        while True:
+            assert select.select(sockets, [], [], 5)[0], "nothing was handed over"
+            for ticket in handover.receive():
+                return ticket
+
+    try:
+        yield receive
+    finally:
+        handover.close()
 
 
 def an_invocation(

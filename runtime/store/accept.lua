@@ -14,20 +14,25 @@
 --         and, only if there is one, seconds to keep it and digest of the payload
 --         and of each of its invocations: id; payload; message, or '' to make only the record, of
 --         a message already claimed
+-- If this is one invocation, nothing is queued, and a worker has nothing to do, it is claimed for that
+-- worker instead of being queued: see `hand_over`.
 -- returns one answer for each offer: 'accepted', or 'heard' if that is to be said and is so;
 --         'known' if an id is taken; 'full'; and for a key that was used with this or another payload
 --         'replayed {id}' or 'conflict {id}'
 
-local MOST_VALUES = 1000  -- that Lua unpacks at a time; its own limit is some 8000
 local MEMBER_VALUES = 3
+local LARGEST_BYTES = 32768  -- of a payload that is passed around; what is larger is read from the record
 
 local call = redis.call
 local now = now_us()
 local now_text = whole(now)
 
 -- What many invocations need once is done once, at the end.
-local opened, queued, listed, accepted = {}, {}, {}, {}
+local opened, queued = {}, {}
 local open_count
+-- Keys of the records, by the arguments that are their ids, and whether one of them may be there: mostly
+-- none is, which is asked once for all.
+local keys_at, some_may_exist = {}, false
 
 -- What not every record has.
 local function more_values(kind, offer)
@@ -66,14 +71,13 @@ local function is_full(kind, more)
   return open_count + #opened / 2 + more > kind.most
 end
 
-local function accept(kind, offer, values, id, payload, message)
-  local key = record_of(id)
+local function accept(kind, offer, values, key, id, payload, message)
   call('HSET', key, 'function', kind.name, 'status', 'queued', 'attempt', '0',
     'accepted_at', now_text, 'trigger', kind.trigger, 'payload', payload,
     'retries', kind.retries, 'max_attempts', kind.max_attempts, unpack(values))
   opened[#opened + 1] = now_text
   opened[#opened + 1] = id
-  listed[#listed + 1] = id .. ' ' .. kind.name
+  kind.ids[#kind.ids + 1] = id
   if message == '' then
     if call('DEL', 'eyas:revoked:' .. id) == 1 then
       call('HSET', key, 'cancel_requested', 1)
@@ -99,10 +103,9 @@ local function answer_to(kind, offer, first, last)
     end
   end
   for i = first, last, MEMBER_VALUES do
-    local key = record_of(ARGV[i])
-    if call('EXISTS', key) == 1 then
+    if some_may_exist and call('EXISTS', keys_at[i]) == 1 then
       if ARGV[i + 2] == '' and kind.name ~= 'unknown' then
-        name_function(kind, offer, key, ARGV[i + 1])
+        name_function(kind, offer, keys_at[i], ARGV[i + 1])
       end
       return 'known'
     end
@@ -113,9 +116,8 @@ local function answer_to(kind, offer, first, last)
   end
   local values = more_values(kind, offer)
   for i = first, last, MEMBER_VALUES do
-    accept(kind, offer, values, ARGV[i], ARGV[i + 1], ARGV[i + 2])
+    accept(kind, offer, values, keys_at[i], ARGV[i], ARGV[i + 1], ARGV[i + 2])
   end
-  accepted[kind.name] = (accepted[kind.name] or 0) + size
   if offer.used_key then
     call('SET', offer.used_key, offer.digest .. ' ' .. ARGV[first], 'PX',
       kept_ms(offer.keep_seconds))
@@ -126,10 +128,37 @@ local function answer_to(kind, offer, first, last)
   return 'accepted'
 end
 
-local function call_in_parts(command, key, values)
-  for i = 1, #values, MOST_VALUES do
-    call(command, key, unpack(values, i, math.min(i + MOST_VALUES - 1, #values)))
+-- A worker that takes messages, has none, and listens for what is handed over to it.
+local function waiting_worker()
+  for _, worker in ipairs(call('SMEMBERS', 'eyas:consuming')) do
+    if call('PUBSUB', 'NUMSUB', handover_of(worker))[2] > 0
+      and call('EXISTS', in_flight_of(worker), landing_of(worker)) == 0
+      and tonumber(call('ZSCORE', 'eyas:leases', worker) or 0) > broker_us() then
+      return worker
+    end
   end
+end
+
+-- Claim an invocation for a worker that waits, and tell it: neither it nor the disk is waited for once
+-- more. Only what `claim` would give out to be run at once; `runtime.store.handover` reads it.
+local function hand_over(kind, offer, id, payload, message)
+  if offer.more and #offer.more > 0 or kind.max_age ~= '0' or call('LLEN', KEYS[1]) > 0
+    or is_limited(kind.name) then
+    return false
+  end
+  local worker = waiting_worker()
+  if not worker then
+    return false
+  end
+  local tag = whole(call('INCR', 'eyas:claims')) .. ':1:' .. KEYS[1]
+  call('HSET', in_flight_of(worker), tag, message)
+  call('HSET', record_of(id), 'claim', worker .. ' ' .. tag)
+  if #payload > LARGEST_BYTES then
+    payload = ''
+  end
+  call('PUBLISH', handover_of(worker), #payload .. ' ' .. payload
+    .. cmsgpack.pack({now_text, tag, id, kind.name, trace_parent_of(message), offer.request_id}))
+  return true
 end
 
 local kinds = {}
@@ -137,11 +166,11 @@ local at = 2
 for i = 1, tonumber(ARGV[1]) do
   kinds[i] = {name = ARGV[at], trigger = ARGV[at + 1], retries = ARGV[at + 2],
     max_attempts = ARGV[at + 3], max_age = ARGV[at + 4], most = tonumber(ARGV[at + 5]),
-    listed = tonumber(ARGV[at + 6])}
+    listed_seconds = tonumber(ARGV[at + 6]), ids = {}}
   at = at + 7
 end
-local answers, last = {}, #ARGV
-while at <= last do
+local offers, keys = {}, {}
+while at <= #ARGV do
   local number, offer = tonumber(ARGV[at]), {request_id = ARGV[at + 1]}
   local first, size = at + 2, 1
   if number < 0 then
@@ -154,17 +183,36 @@ while at <= last do
     first = first + 1
   end
   at = first + size * MEMBER_VALUES
-  answers[#answers + 1] = answer_to(kinds[number], offer, first, at - 1)
+  offer.kind, offer.first, offer.last = kinds[number], first, at - 1
+  offers[#offers + 1] = offer
+  for i = first, at - 1, MEMBER_VALUES do
+    local key = record_of(ARGV[i])
+    some_may_exist = some_may_exist or keys[key] ~= nil
+    keys_at[i], keys[key], keys[#keys + 1] = key, true, key
+  end
+end
+for i = 1, #keys, MOST_VALUES do
+  some_may_exist = some_may_exist
+    or call('EXISTS', unpack(keys, i, math.min(i + MOST_VALUES - 1, #keys))) > 0
+end
+local answers = {}
+for i, offer in ipairs(offers) do
+  answers[i] = answer_to(offer.kind, offer, offer.first, offer.last)
 end
 call_in_parts('ZADD', 'eyas:open', opened)
-call_in_parts('LPUSH', KEYS[1], queued)
-if kinds[1] then
-  list(now, kinds[1].listed, listed)
+local only = offers[1]
+if #queued ~= 1 or #opened ~= 2 or #offers ~= 1
+  or not hand_over(only.kind, only, unpack(ARGV, only.first, only.last)) then
+  call_in_parts('LPUSH', KEYS[1], queued)
 end
-for name, number in pairs(accepted) do
-  if call('HINCRBY', counts_of(name), 'accepted', number) == number then
-    call('SADD', 'eyas:functions', name)
+for _, kind in ipairs(kinds) do
+  local number, counts = #kind.ids, counts_of(kind.name)
+  if number > 0 then
+    list(now, kind.listed_seconds, kind.name, kind.ids)
+    if call('HINCRBY', counts, 'accepted', number) == number then
+      call('SADD', 'eyas:functions', kind.name)
+    end
+    call('HINCRBY', counts, 'queued', number)
   end
-  call('HINCRBY', counts_of(name), 'queued', number)
 end
 return answers

@@ -9,7 +9,8 @@ import msgspec
 from runtime.invocation import IdempotencyKey, Invocation
 from runtime.message import QUEUE
 from runtime.store import keys
-from runtime.store.step import Step, microseconds, script
+from runtime.store.scripts import script
+from runtime.store.step import Step, microseconds
 
 # What an offer adds to what it carries: lengths, and what is said of its kind.
 _OVERHEAD_BYTES = 200

@@ -8,7 +8,8 @@ import msgspec
 
 from runtime.invocation import TERMINAL, Status
 from runtime.store import keys
-from runtime.store.step import Step, script
+from runtime.store.scripts import script
+from runtime.store.step import Step
 
 _MOST_BYTES_AT_ONCE = 1_048_576
 

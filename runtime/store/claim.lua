@@ -21,28 +21,21 @@ local now = now_us()
 local largest_bytes = tonumber(ARGV[5])
 local is_traced = ARGV[6] == '1'
 local limited = {}
-local some_are_reserved = redis.call('EXISTS', 'eyas:reserved_concurrency') == 1
-
--- Whether so many attempts of a function may run at a time only that a slot must be found first.
-local function is_limited(name)
-  if limited[name] == nil then
-    limited[name] = redis.call('HEXISTS', 'eyas:concurrency', name) == 1
-      or some_are_reserved and redis.call('HEXISTS', 'eyas:reserved_concurrency', name) == 1
-  end
-  return limited[name]
-end
 
 local function look_at(tag, message)
   local name, id, was_delivered = ours(message)
   if not id then
     return {tag, message}
   end
+  if limited[name] == nil then
+    limited[name] = is_limited(name)
+  end
   local trace_parent = is_traced and trace_parent_of(message) or ''
   local found = redis.call('HMGET', record_of(id), 'status', 'payload', 'attempt', 'accepted_at',
     'failures', 'request_id', 'claim', 'due_at', 'cancel_requested', 'expires_at', 'parked',
     'crashes', 'policy', 'redriven_at')
   if was_delivered or found[1] ~= 'queued' or found[7] or found[8] or found[9] or found[11] or found[13]
-    or found[10] or is_limited(name) then
+    or found[10] or limited[name] then
     return {tag, '', id, name, trace_parent, tonumber(found[12] or 0)}
   end
   redis.call('HSET', record_of(id), 'claim', ARGV[1] .. ' ' .. tag)

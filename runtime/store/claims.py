@@ -10,7 +10,8 @@ from runtime.invocation import Invocation
 from runtime.message import QUEUE
 from runtime.settings import Retention
 from runtime.store import keys
-from runtime.store.step import Step, microseconds, script
+from runtime.store.scripts import script
+from runtime.store.step import Step, microseconds
 
 LEASE_SECONDS = 3.0
 """How long a worker's claims hold after it was last heard of."""

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from runtime.errors import LONGEST_SECONDS
-from runtime.store.step import Step, microseconds, script
+from runtime.store.scripts import script
+from runtime.store.step import Step, microseconds
 
 _PAGE = 1000
 

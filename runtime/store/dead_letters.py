@@ -6,7 +6,8 @@ from typing import Any
 from runtime.invocation import Record
 from runtime.store import keys
 from runtime.store.records import record
-from runtime.store.step import Step, pairs, script
+from runtime.store.scripts import script
+from runtime.store.step import Step, pairs
 
 _MOST_BYTES = 1_000_000
 

@@ -15,43 +15,63 @@
 --         held: nothing is changed
 
 local worker = ARGV[1]
-local now = now_us()
-local keep_ms = kept_ms(ARGV[3])
+local real = broker_us()
+local now = time_at(real)
+local keep_until_ms = whole(real / 1000 + kept_ms(ARGV[3]))
 local answers, counted, seen, seen_longer, let_go_unstarted = {}, {}, {}, {}, {}
-local metered, outliving = {}, {}
+local outliving, closed = {}, {}
 -- Most of what is finished at once was never noted as running.
 local none_runs = redis.call('EXISTS', running_of(worker)) == 0
 
-local function answer(...)
-  for _, value in ipairs({...}) do
-    answers[#answers + 1] = value
+local function answer(finished, attempt, accepted_at, started_at, finished_at, request_id)
+  local last = #answers
+  answers[last + 1], answers[last + 2], answers[last + 3] = finished, attempt, accepted_at
+  answers[last + 4], answers[last + 5], answers[last + 6] = started_at, finished_at, request_id
+end
+
+-- What is counted and measured of a function is added up, and written once for all.
+local function sums_of(name)
+  local sums = counted[name]
+  if not sums then
+    sums = {changes = {}, finished = {}, run = {sum = 0}, wait = {sum = 0}}
+    counted[name] = sums
   end
+  return sums
 end
 
--- Counts are added up, and written once for all.
-local function counts(name, from, to)
-  local changes = counted[name] or {}
-  counted[name] = changes
-  changes[from] = (changes[from] or 0) - 1
-  changes[to] = (changes[to] or 0) + 1
+local function add(numbers, what, by)
+  numbers[what] = (numbers[what] or 0) + by
 end
 
--- So are histograms.
-local function add(what, by)
-  metered[what] = (metered[what] or 0) + by
+local function took(histogram, took_us)
+  add(histogram, bucket_of(took_us), 1)
+  add(histogram, 'sum', math.max(0, took_us))
 end
+
+-- Nearly nobody waits for the news of one invocation: who does is asked once for all.
+local channels = {}
+for i = 9, #ARGV, 11 do
+  channels[#channels + 1] = record_of(ARGV[i + 1])
+  channels[#channels + 1] = result_of(ARGV[i + 1])
+end
+local listeners = listeners_of(channels)
+-- Whoever has subscribed to a pattern hears of Celery's results.
+local patterns = redis.call('PUBSUB', 'NUMPAT')
 
 local function finish(tag, id, status_now, celery_result, reason, field, value, keeps, began, ended,
     trace_parent)
-  local record, result_key = record_of(id), 'celery-task-meta-' .. id
+  local record, result_key = record_of(id), result_of(id)
   local found = redis.call('HMGET', record, 'status', 'attempt', 'accepted_at', 'started_at',
-    'request_id', 'function', 'finished_by', 'finished_at', 'due_at', 'error', 'message',
-    'cancel_requested', 'callback', DESTINATION[status_now])
+    'request_id', 'function', 'due_at', 'error', 'message', 'cancel_requested', 'callback',
+    DESTINATION[status_now])
   local status, name = found[1], found[6]
   local attempt, accepted_at = tonumber(found[2] or 0), tonumber(found[3] or 0)
-  if found[7] == ARGV[2] then
-    return answer(1, attempt, accepted_at, tonumber(found[4] or 0), tonumber(found[8]),
-      found[5] or '')
+  if TERMINAL[status] then
+    local by = redis.call('HMGET', record, 'finished_by', 'finished_at')
+    if by[1] == ARGV[2] then
+      return answer(1, attempt, accepted_at, tonumber(found[4] or 0), tonumber(by[2]),
+        found[5] or '')
+    end
   end
   if redis.call('HEXISTS', in_flight_of(worker), tag) == 0 then
     forget_stop(worker, id)
@@ -65,8 +85,10 @@ local function finish(tag, id, status_now, celery_result, reason, field, value, 
   if status == 'running' and not is_started then
     return answer(0, 0, 0, 0, 0, '')
   end
-  counts(name, status, status_now)
-  add('finished:' .. status_now .. ':' .. name, 1)
+  local sums = sums_of(name)
+  add(sums.changes, status, -1)
+  add(sums.changes, status_now, 1)
+  add(sums.finished, status_now, 1)
   local started_at, finished_at = tonumber(found[4] or 0), now
   local changes = {'status', status_now, 'finished_by', ARGV[2], field, value}
   if began ~= '' then
@@ -85,23 +107,23 @@ local function finish(tag, id, status_now, celery_result, reason, field, value, 
     end
   end
   if is_started or began ~= '' then
-    observe(add, 'run', name, finished_at - started_at)
+    took(sums.run, finished_at - started_at)
     if attempt == 1 then
-      observe(add, 'wait', name, started_at - accepted_at)
+      took(sums.wait, started_at - accepted_at)
     end
   end
   redis.call('HSET', record, 'finished_at', whole(finished_at), unpack(changes))
-  if found[9] or found[10] or found[11] then
+  if found[7] or found[8] or found[9] then
     redis.call('HDEL', record, field == 'result' and 'error' or 'result', 'message', 'queue',
       'due_at')
     -- By a second message, one may be finished that is delayed.
     redis.call('ZREM', 'eyas:delayed', id)
   end
-  local is_told = found[13] or found[14]
+  local is_told = found[11] or found[12]
   local message = (reason ~= '' or keeps == '1' or is_told)
     and redis.call('HGET', in_flight_of(worker), tag)
-  redis.call('PEXPIRE', record, keep_ms)
-  redis.call('ZREM', 'eyas:open', id)
+  redis.call('PEXPIREAT', record, keep_until_ms)
+  closed[#closed + 1] = id
   if reason == '' then
     seen[#seen + 1] = id
     if hour_of(accepted_at) ~= hour_of(now) then
@@ -121,19 +143,22 @@ local function finish(tag, id, status_now, celery_result, reason, field, value, 
   elseif keeps ~= '1' then
     let_go_unstarted[#let_go_unstarted + 1] = tag
   end
-  if found[12] then
+  if found[10] then
     redis.call('SREM', cancelling_of(worker), id)
   end
   if is_told then
-    tell_of_end(id, now, found[13], found[14],
+    tell_of_end(id, now, found[11], found[12],
       trace_parent ~= '' and trace_parent or trace_parent_of(message), ARGV[3], ARGV[6], ARGV[7], ARGV[8])
   end
-  redis.call('SET', result_key, celery_result, 'PX', keep_ms)
-  redis.call('PUBLISH', result_key, celery_result)
-  -- Who waits need not ask for the record.
-  local is_heard = redis.call('PUBSUB', 'NUMSUB', record)[2] > 0
-  redis.call('PUBLISH', record,
-    is_heard and status_now .. ' ' .. cmsgpack.pack(redis.call('HGETALL', record)) or status_now)
+  redis.call('SET', result_key, celery_result, 'PXAT', keep_until_ms)
+  if listeners[result_key] > 0 or patterns > 0 then
+    redis.call('PUBLISH', result_key, celery_result)
+  end
+  if listeners[record] > 0 then
+    -- Who waits need not ask for the record.
+    redis.call('PUBLISH', record,
+      status_now .. ' ' .. cmsgpack.pack(redis.call('HGETALL', record)))
+  end
   announce(id, status_now)
   answer(1, attempt, accepted_at, started_at, finished_at, found[5] or '')
 end
@@ -144,15 +169,23 @@ end
 if #let_go_unstarted > 0 then
   redis.call('HDEL', in_flight_of(worker), unpack(let_go_unstarted))
 end
+call_in_parts('ZREM', 'eyas:open', closed)
 outlive(outliving)
-for name, changes in pairs(counted) do
-  for status, change in pairs(changes) do
+local metered = {}
+for name, sums in pairs(counted) do
+  for status, change in pairs(sums.changes) do
     redis.call('HINCRBY', counts_of(name), status, change)
   end
+  for status, number in pairs(sums.finished) do
+    metered['finished:' .. status .. ':' .. name] = number
+  end
+  for _, histogram in ipairs({'run', 'wait'}) do
+    for bucket, number in pairs(sums[histogram]) do
+      metered[histogram .. ':' .. bucket .. ':' .. name] = number
+    end
+  end
 end
-for what, by in pairs(metered) do
-  meter(what, by)
-end
+meter_all(metered)
 if #seen > 0 then
   note_seen(now, ARGV[3] + ARGV[5], unpack(seen))
 end

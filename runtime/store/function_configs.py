@@ -2,7 +2,8 @@
 
 from runtime.event_invoke import EventInvokeConfig
 from runtime.store.keys import EVENT_INVOKE_CONFIGS, RESERVED_CONCURRENCY
-from runtime.store.step import Step, script
+from runtime.store.scripts import script
+from runtime.store.step import Step
 
 
 def read_event_invoke(function: str) -> Step[EventInvokeConfig | None]:

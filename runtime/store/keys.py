@@ -9,8 +9,9 @@ r"""Every key that a stack uses in the broker.
 |                                   |        | the time at which it is stopped                    |
 | `eyas:open`                       | zset   | id -> accepted_at, of those without such a status  |
 | `eyas:accepted:{hour}`            | list   | the invocations accepted in an hour (since the     |
-|                                   |        | epoch), the latest first: microseconds of the hour,|
-|                                   |        | blank, id, blank, function                         |
+|                                   |        | epoch), the latest first; each entry is up to 50 of|
+|                                   |        | one step: microseconds of the hour, blank, ids with|
+|                                   |        | blanks between, newline, function                  |
 | `eyas:hours`                      | zset   | hours that have such a list                        |
 | `eyas:outliving`                  | zset   | id -> accepted_at, of those that ended and are kept|
 |                                   |        | for longer than such a list; some may be gone      |
@@ -63,6 +64,9 @@ the invocation, after a blank the record: its fields and values, packed by `cmsg
 what is no status if the record is gone; and `yielded` when there is news in `eyas:chunks:{id}`.
 `eyas:changes:{status}` gets, while somebody listens, each invocation that gets this status: its id
 and what a line about it needs, packed by `cmsgpack`.
+`eyas:handover:{worker}` gets, while the worker listens and holds nothing, an invocation that was
+claimed for it as it was accepted: length of the payload, blank, payload, and what else a claim
+gives out, packed by `cmsgpack`.
 `celery-task-meta-{id}` gets Celery's result.
 
 Fields of a record: `function`, `status`, `trigger`, `payload` (JSON), `attempt`, `max_attempts`,
@@ -135,6 +139,11 @@ def in_flight(worker: str) -> str:
 
 def landing(worker: str) -> str:
     return f"eyas:landing:{worker}"
+
+
+def handover(worker: str) -> str:
+    """Name of the channel of what is handed over to a worker."""
+    return f"eyas:handover:{worker}"
 
 
 def parked(function: str) -> str:

@@ -15,7 +15,8 @@ from runtime.settings import Retention
 from runtime.store import keys, telling
 from runtime.store.accepting import Accepted, Accepting, accept
 from runtime.store.claims import Claim
-from runtime.store.step import Step, microseconds, script
+from runtime.store.scripts import script
+from runtime.store.step import Step, microseconds
 
 __all__ = [
     "Accepted",

@@ -1,13 +1,15 @@
 -- List invocations, the latest first: by the lists of the hours in which they were accepted, and then
 -- those that are older than these.
 --
--- ARGV  1 most to list   2 most to look at   3, 4, 5 where to go on: hour, how many of it are left, '';
---         or, among the older ones, '0', when it was accepted and id; or '', '', ''
+-- ARGV  1 most to list   2 most to look at   3, 4, 5 where to go on: hour, how many entries of its list
+--         are left, and how many ids of the next one; or, among the older ones, '0', when it was
+--         accepted and id; or '', '', ''
 --       6 function or ''   7 statuses, between blanks, or ''   8 not those accepted before, or 0
 --       9 a part also ends when payloads and results have more bytes than this
 -- returns {{id, field, value, ...}, ...}, and where to go on in the same way if there may be more
 
 local CHUNK = 200
+local ENTRIES = 40
 local HOUR = 3600000000
 
 local most, budget, room = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[9])
@@ -97,29 +99,39 @@ for _, hour in ipairs(hours) do
     return {listed}
   end
   local key = 'eyas:accepted:' .. hour
-  local left = redis.call('LLEN', key)
+  local left, ids_left = redis.call('LLEN', key), math.huge
   if hour == first then
-    left = math.min(left, tonumber(ARGV[4]))
+    left, ids_left = math.min(left, tonumber(ARGV[4])), tonumber(ARGV[5]) or math.huge
   end
   while left > 0 do
-    local last = math.max(1, left - CHUNK + 1)
+    local last = math.max(1, left - ENTRIES + 1)
     for _, entry in ipairs(redis.call('LRANGE', key, -left, -last)) do
       if is_over() then
         return {listed, hour, left, ''}
       end
-      local offset, id, name = string.match(entry, '^(%d+) (%S+) (.*)$')
-      -- Earlier versions have listed them without a time.
-      local time = offset and hour * HOUR + offset
-      if time and time < since then
+      -- Earlier versions have listed them in another way.
+      local offset, listed_ids, name = string.match(entry, '^(%d+) ([^\n]+)\n(.*)$')
+      local time, ids = offset and hour * HOUR + offset, {}
+      if not time then
+        budget = budget - 1
+      elseif time < since then
         return {listed}
       end
-      -- What was not known when it was accepted may be known now.
-      if time and (ARGV[6] == '' or name == ARGV[6] or name == 'unknown') then
-        consider(id, time)
-      else
-        budget = budget - 1
+      for id in string.gmatch(listed_ids or '', '%S+') do
+        ids[#ids + 1] = id
       end
-      left = left - 1
+      for i = math.min(#ids, ids_left), 1, -1 do
+        if is_over() then
+          return {listed, hour, left, tostring(i)}
+        end
+        -- What was not known when it was accepted may be known now.
+        if ARGV[6] == '' or name == ARGV[6] or name == 'unknown' then
+          consider(ids[i], time)
+        else
+          budget = budget - 1
+        end
+      end
+      left, ids_left = left - 1, math.huge
     end
   end
 end

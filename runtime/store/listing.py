@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 
 from runtime.invocation import Record, Status
 from runtime.store.records import record
-from runtime.store.step import Step, pairs, script
+from runtime.store.scripts import script
+from runtime.store.step import Step, pairs
 
 _MOST_BYTES = 1_000_000
 # A broker looks at these in a few milliseconds; it answers nobody else meanwhile.
@@ -14,16 +15,16 @@ _MOST_LOOKED_AT = 2000
 
 
 class Position(NamedTuple):
-    """Where a part ended: an hour since the epoch, and how many of those accepted in it are left.
+    """Where a part ended: an hour since the epoch, and how many entries of its list are left.
 
-    Of those that are older than the lists of hours, `hour` is 0, and `left` and `id` say which is
-    the next: when it was accepted, in microseconds, and its id. It stays true whatever is accepted
-    later.
+    `rest` is how many ids of the next entry are, or '' for all. Of those that are older than the
+    lists of hours, `hour` is 0, and `left` and `rest` say which is the next: when it was accepted,
+    in microseconds, and its id. It stays true whatever is accepted later.
     """
 
     hour: int
     left: int
-    id: str = ""
+    rest: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

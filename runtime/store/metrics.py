@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from runtime.invocation import TERMINAL
-from runtime.store.step import Step, pairs, script
+from runtime.store.scripts import script
+from runtime.store.step import Step, pairs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

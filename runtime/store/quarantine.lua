@@ -17,7 +17,7 @@ redis.call('HSET', record_of(ARGV[3]), 'function', ARGV[4], 'status', 'failed', 
 count(ARGV[4], nil, 'failed')
 note_seen(now, ARGV[7] + ARGV[8], ARGV[3])
 bury(ARGV[3], ARGV[4], ARGV[9], queue, message, now, ARGV[7])
-list(now, tonumber(ARGV[7]), {ARGV[3] .. ' ' .. ARGV[4]})
+list(now, tonumber(ARGV[7]), ARGV[4], {ARGV[3]})
 let_go(ARGV[1], ARGV[2])
 announce(ARGV[3], 'failed')
 return 1

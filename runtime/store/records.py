@@ -11,7 +11,8 @@ from runtime import history
 from runtime.invocation import Record, Status
 from runtime.settings import Retention
 from runtime.store import keys
-from runtime.store.step import Step, pairs, script
+from runtime.store.scripts import script
+from runtime.store.step import Step, pairs
 
 _DAY_SECONDS = 86_400
 

@@ -32,9 +32,9 @@ local due = whole(now + ARGV[4])
 local _, _, queue = parts_of(ARGV[2])
 count(found[6], 'running', 'retrying')
 meter('retried:' .. found[6], 1)
-observe(meter, 'run', found[6], now - tonumber(found[4]))
+observe('run', found[6], now - tonumber(found[4]))
 if tonumber(found[2]) == 1 then
-  observe(meter, 'wait', found[6], tonumber(found[4]) - tonumber(found[3]))
+  observe('wait', found[6], tonumber(found[4]) - tonumber(found[3]))
 end
 remember(ARGV[3], 'failed', now, attempt_of(found[2], ARGV[1], found[4]) .. ',"due_at":' .. due
   .. ',"error":' .. ARGV[9])

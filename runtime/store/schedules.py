@@ -11,7 +11,8 @@ from typing import Any
 from runtime.message import QUEUE
 from runtime.store.accepting import Accepted, Offer, answer_to, arguments_of
 from runtime.store.keys import SCHEDULES
-from runtime.store.step import Step, pairs, script
+from runtime.store.scripts import script
+from runtime.store.step import Step, pairs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,6 +2,11 @@
 
 local TERMINAL = {succeeded = true, failed = true, cancelled = true, expired = true}
 
+-- Lua would write a time in microseconds as 1.7e+15.
+local function whole(number)
+  return string.format('%d', number)
+end
+
 -- The broker's own clock. Leases go by it: processes live in real time.
 local function broker_us()
   local time = redis.call('TIME')
@@ -14,19 +19,17 @@ end
 local ahead, since, scale = string.match(redis.call('GET', 'eyas:clock') or '0 0 1',
   '^(%S+) (%S+) (%S+)$')
 
-local function now_us()
-  local real = broker_us()
+local function time_at(real)
   return scale == '1' and real + ahead or real + ahead + math.floor((real - since) * (scale - 1))
+end
+
+local function now_us()
+  return time_at(broker_us())
 end
 
 -- For how many milliseconds of its own clock the broker is to keep what is kept for some seconds.
 local function kept_ms(seconds)
-  return string.format('%.0f', math.max(1, math.ceil(seconds * 1000 / scale)))
-end
-
--- Lua would write a time in microseconds as 1.7e+15.
-local function whole(number)
-  return string.format('%.0f', number)
+  return whole(math.max(1, math.ceil(seconds * 1000 / scale)))
 end
 
 local function record_of(id) return 'eyas:invocation:' .. id end
@@ -36,12 +39,54 @@ local function in_flight_of(worker) return 'eyas:in_flight:' .. worker end
 local function running_of(worker) return 'eyas:running:' .. worker end
 local function cancelling_of(worker) return 'eyas:cancelling:' .. worker end
 local function landing_of(worker) return 'eyas:landing:' .. worker end
+local function handover_of(worker) return 'eyas:handover:' .. worker end
+local function result_of(id) return 'celery-task-meta-' .. id end
 local METRICS = 'eyas:metrics'
 local function slots_of(name) return 'eyas:slots:' .. name end
 local function parked_of(name) return 'eyas:parked:' .. name end
 
+local MOST_VALUES = 1000  -- that Lua unpacks at a time; its own limit is some 8000
+
+-- Returns what the last call does, if there is one.
+local function call_in_parts(command, key, values)
+  local reply
+  for i = 1, #values, MOST_VALUES do
+    reply = redis.call(command, key, unpack(values, i, math.min(i + MOST_VALUES - 1, #values)))
+  end
+  return reply
+end
+
+-- How many have subscribed to each of some channels.
+local function listeners_of(channels)
+  local listeners = {}
+  for i = 1, #channels, MOST_VALUES do
+    local found = redis.call('PUBSUB', 'NUMSUB',
+      unpack(channels, i, math.min(i + MOST_VALUES - 1, #channels)))
+    for j = 1, #found, 2 do
+      listeners[found[j]] = found[j + 1]
+    end
+  end
+  return listeners
+end
+
 local function meter(what, by)
   redis.call('HINCRBY', METRICS, what, whole(by))
+end
+
+-- Add to many, in two calls.
+local function meter_all(changes)
+  local names, values = {}, {}
+  for what in pairs(changes) do
+    names[#names + 1] = what
+  end
+  if #names == 0 then
+    return
+  end
+  for i, before in ipairs(redis.call('HMGET', METRICS, unpack(names))) do
+    values[2 * i - 1] = names[i]
+    values[2 * i] = whole((before or 0) + changes[names[i]])
+  end
+  redis.call('HSET', METRICS, unpack(values))
 end
 
 -- Whether somebody listens to a status of all invocations; each channel is looked at once.
@@ -109,20 +154,19 @@ local function hour_of(time)
   return math.floor(time / 3600000000)
 end
 
--- List invocations that are accepted now, for some seconds, each given as id, blank, function. There is
--- one list for each hour, the latest first, so that nobody has to look for what has expired.
-local function list(now, keep_seconds, entries)
+-- List invocations of a function that are accepted now, for some seconds. There is one list for each
+-- hour, the latest first, so that nobody has to look for what has expired. An entry is some of those
+-- that were accepted in one step: microseconds of the hour, blank, ids with blanks between them, newline,
+-- function.
+local function list(now, keep_seconds, name, ids)
   local hour = hour_of(now)
-  local key, length = 'eyas:accepted:' .. hour, 0
-  -- The same id may come again in this hour.
+  local key, entries = 'eyas:accepted:' .. hour, {}
+  -- With the time, as the same id may come again in this hour.
   local time = whole(now - hour * 3600000000) .. ' '
-  for i, entry in ipairs(entries) do
-    entries[i] = time .. entry
+  for i = 1, #ids, 50 do
+    entries[#entries + 1] = time .. table.concat(ids, ' ', i, math.min(i + 49, #ids)) .. '\n' .. name
   end
-  for i = 1, #entries, 1000 do
-    length = redis.call('LPUSH', key, unpack(entries, i, math.min(i + 999, #entries)))
-  end
-  if length == #entries and length > 0 then
+  if call_in_parts('LPUSH', key, entries) == #entries then
     redis.call('PEXPIRE', key, kept_ms(keep_seconds + 3600))
     redis.call('ZADD', 'eyas:hours', hour, hour)
     local last = hour - keep_seconds / 3600 - 2
@@ -139,9 +183,7 @@ end
 -- accepted: accepted_at, id, and so on. Now and then some are looked at that may be gone, so that no more
 -- than half as many again are remembered as are kept.
 local function outlive(ended)
-  for i = 1, #ended, 1000 do
-    redis.call('ZADD', 'eyas:outliving', unpack(ended, i, math.min(i + 999, #ended)))
-  end
+  call_in_parts('ZADD', 'eyas:outliving', ended)
   if #ended > 0 then
     for _, id in ipairs(redis.call('ZRANDMEMBER', 'eyas:outliving', 3 * #ended / 2)) do
       if redis.call('EXISTS', record_of(id)) == 0 then
@@ -169,14 +211,18 @@ end
 local BUCKETS_US = {5000, 10000, 25000, 50000, 100000, 250000, 500000, 1000000, 2500000, 5000000,
   10000000, 30000000, 60000000, 300000000, 1800000000}
 
--- Add how long something took to a histogram of a function, in a table or whatever `add` adds to.
-local function observe(add, histogram, name, took_us)
+local function bucket_of(took_us)
   local bucket = 1
   while BUCKETS_US[bucket] and took_us > BUCKETS_US[bucket] do
     bucket = bucket + 1
   end
-  add(histogram .. ':' .. bucket .. ':' .. name, 1)
-  add(histogram .. ':sum:' .. name, math.max(0, took_us))
+  return bucket
+end
+
+-- Add how long something took to a histogram of a function.
+local function observe(histogram, name, took_us)
+  meter(histogram .. ':' .. bucket_of(took_us) .. ':' .. name, 1)
+  meter(histogram .. ':sum:' .. name, math.max(0, took_us))
 end
 
 -- A message that was delivered before says how often, in front of what its producer wrote. Any
@@ -240,6 +286,12 @@ local function limit_of(name, own)
     return reserved
   end
   return math.min(limit, reserved or limit)
+end
+
+-- Whether so many attempts of a function may run at a time only that a slot must be found first.
+local function is_limited(name)
+  return redis.call('HEXISTS', 'eyas:concurrency', name) == 1
+    or redis.call('HEXISTS', 'eyas:reserved_concurrency', name) == 1
 end
 
 -- Queue the next message that waits for a slot of a function, or the next few, in their order.
@@ -390,7 +442,7 @@ local function tell_of_end(id, now, callback, destination, trace_parent, keep_se
       'expires_at', whole(now + max_age * 1000000))
     redis.call('ZADD', 'eyas:open', whole(now), told)
     count(name, nil, 'queued')
-    list(now, keep_seconds, {told .. ' ' .. name})
+    list(now, keep_seconds, name, {told})
     redis.call('LPUSH', 'celery', (string.gsub(message, 'TELL%-(%u+)',
       {KIND = kind, ID = told, TRACE = trace_parent})))
     announce(told, 'queued')

@@ -8,7 +8,8 @@ from runtime.invocation import Status
 from runtime.message import QUEUE
 from runtime.store import keys
 from runtime.store.records import counts
-from runtime.store.step import Step, microseconds, pairs, script
+from runtime.store.scripts import script
+from runtime.store.step import Step, microseconds, pairs
 
 # A broker reads these in a few milliseconds; it answers nobody else meanwhile.
 _MOST_MESSAGES = 1000

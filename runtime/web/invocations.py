@@ -54,8 +54,8 @@ class InvocationList:
 def _position(text: str | None) -> Position | None:
     if text is None:
         return None
-    hour, left, invocation_id = text.split(".", 2)
-    return Position(int(hour), int(left), invocation_id)
+    hour, left, rest = text.split(".", 2)
+    return Position(int(hour), int(left), rest)
 
 
 def statuses_of(req: Request) -> tuple[Status, ...]:

@@ -112,6 +112,24 @@ def test_each_offer_of_a_step_gets_its_own_answer(broker: Stack, raw: redis.Redi
     assert raw.zcard("eyas:open") == raw.llen("celery") == 4
 
 
+def test_an_id_that_comes_twice_in_a_step_is_accepted_once(broker: Stack, raw: redis.Redis) -> None:
+    first, same = (offer("the-same") for _ in range(2))
+
+    async def check() -> None:
+        async with committing(broker) as commits:
+            raw.config_resetstat()
+            answers = await outcomes(commits, first, same, offer())
+        assert [answer.outcome for answer in answers] == [
+            Accepting.ACCEPTED,
+            Accepting.KNOWN,
+            Accepting.ACCEPTED,
+        ]
+
+    asyncio.run(check())
+    assert steps(raw) == 1
+    assert raw.zcard("eyas:open") == raw.llen("celery") == 3  # with the one that warms up
+
+
 def test_steps_are_bounded_by_number_and_size(broker: Stack, raw: redis.Redis) -> None:
     async def check() -> None:
         async with committing(broker, step_offers=10, step_bytes=20_000) as commits:

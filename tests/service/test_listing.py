@@ -11,6 +11,7 @@ import redis
 
 from runtime.invocation import Status
 from runtime.store import dead_letters, lifecycle, listing
+from runtime.store.accepting import Offer, accept_all
 from runtime.store.lifecycle import Accepting
 from runtime.store.listing import Position
 from runtime.testing import Stack
@@ -166,8 +167,8 @@ def test_hours_are_crossed(bench: Bench) -> None:
     # As if the first two had been accepted in hours before.
     for back, name in ((5, ids[0]), (1, ids[1])):
         at_us = bench.record(name).accepted_at_us - int(hour) * HOUR_US
-        assert bench.raw.lrem(f"eyas:accepted:{int(hour)}", 1, f"{at_us} {name} f") == 1
-        bench.raw.lpush(f"eyas:accepted:{int(hour) - back}", f"{at_us} {name} f")
+        assert bench.raw.lrem(f"eyas:accepted:{int(hour)}", 1, f"{at_us} {name}\nf") == 1
+        bench.raw.lpush(f"eyas:accepted:{int(hour) - back}", f"{at_us} {name}\nf")
         bench.raw.zadd("eyas:hours", {str(int(hour) - back): int(hour) - back})
         bench.raw.hincrby(f"eyas:invocation:{name}", "accepted_at", -back * HOUR_US)
 
@@ -176,6 +177,27 @@ def test_hours_are_crossed(bench: Bench) -> None:
     assert [one.id for one in bench.run(listing.read_part(limit=9, since_us=since)).records] == ids[
         :0:-1
     ]
+
+
+def test_a_part_may_end_within_a_batch(bench: Bench) -> None:
+    batch = [an_invocation(f"one-{number}") for number in range(130)]
+    offer = Offer.of([(one, message(one.id)) for one in batch])
+    before = bench.accept()
+    assert [one.outcome for one in bench.run(accept_all([offer]))] == [Accepting.ACCEPTED]
+    after = bench.accept()
+
+    expected = [after, *(one.id for one in reversed(batch)), before]
+    assert walked(bench, limit=7) == expected
+
+
+def test_a_place_that_no_answer_has_given_is_any_place(bench: Bench) -> None:
+    name = bench.accept("f")
+    (hour,) = bench.raw.zrange("eyas:hours", 0, -1)
+    for rest, names in (("nonsense", [name]), ("7", [name]), ("-7", [])):
+        position = Position(int(hour), 1, rest)
+        found = bench.run(listing.read_part(limit=9, position=position))
+        # Without the list, it is the next older one that is open.
+        assert [one.id for one in found.records] == names
 
 
 def test_few_among_many_are_found_in_short_steps(bench: Bench) -> None:

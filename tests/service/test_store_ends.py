@@ -260,6 +260,26 @@ def test_a_waiting_result_is_published_for_each(bench: Bench, broker: Stack) -> 
     assert [news.split(b" ", 1)[0] for news in said] == [b"succeeded", b"succeeded"]
 
 
+def test_a_result_of_celery_is_published_to_who_has_subscribed_to_it_or_to_a_pattern(
+    bench: Bench,
+) -> None:
+    for _ in range(2):
+        accept(bench)
+    first, second = claim(bench)
+    exact, pattern = bench.raw.pubsub(), bench.raw.pubsub()
+    exact.subscribe(f"celery-task-meta-{second.id}")
+    assert exact.get_message(timeout=2)["type"] == "subscribe"
+
+    finish(bench, end(first))
+    pattern.psubscribe("celery-task-meta-*")
+    assert pattern.get_message(timeout=2)["type"] == "psubscribe"
+    finish(bench, end(second))
+
+    for hearer in (exact, pattern):
+        assert hearer.get_message(timeout=2)["channel"] == f"celery-task-meta-{second.id}".encode()
+        hearer.close()
+
+
 # --- what is told of ends --------------------------------------------------------------------
 
 TRACE_PARENT = f"00-{'a' * 32}-{'b' * 16}-01"
