@@ -26,6 +26,7 @@ from runtime.worker.dispatcher import Dispatcher
 from runtime.worker.events import Events
 from runtime.worker.executor.work import Work
 from runtime.worker.executor_step import Executors
+from runtime.worker.handover_step import HandoverStep
 from runtime.worker.lanes import Lanes
 from runtime.worker.reload_step import FunctionsReload
 from runtime.worker.settling import Settling
@@ -53,6 +54,7 @@ class EyasCelery(celery.Celery):  # type: ignore[misc]
     eyas_dispatcher: Dispatcher
     eyas_audience: CeleryAudience
     eyas_acknowledged: list[str]
+    eyas_is_traced: bool
 
 
 def create_celery(
@@ -92,6 +94,7 @@ def create_celery(
         take=app.eyas_dispatcher.take,
     )
     app.eyas_acknowledged = []
+    app.eyas_is_traced = tracing.is_on
     transport.install(
         transport.Hands(
             worker=app.eyas_worker,
@@ -134,7 +137,9 @@ def create_celery(
         },
     )
     app.steps["worker"].add(Executors)
-    app.steps["consumer"].update({LeaseRenewal, PoolMending, EventsTogether, FunctionsReload})
+    app.steps["consumer"].update(
+        {LeaseRenewal, HandoverStep, PoolMending, EventsTogether, FunctionsReload}
+    )
     register(app, app.eyas_functions, worker=app.eyas_worker, attempts=app.eyas_attempts)
     return app
 

@@ -28,10 +28,10 @@ def _active(invocation_id: str) -> Any:
     return request if request in state.active_requests else None
 
 
-class _Periodic(bootsteps.StartStopStep):  # type: ignore[misc]
+class Periodic(bootsteps.StartStopStep):  # type: ignore[misc]
     """Does something again and again, in the consumer's loop, while it consumes."""
 
-    requires = ("celery.worker.consumer.tasks:Tasks",)
+    requires: ClassVar[tuple[Any, ...]] = ("celery.worker.consumer.tasks:Tasks",)
     every_seconds: ClassVar[float]
 
     def __init__(self, consumer: Any, **_: Any) -> None:
@@ -51,13 +51,17 @@ class _Periodic(bootsteps.StartStopStep):  # type: ignore[misc]
         raise NotImplementedError
 
 
-class LeaseRenewal(_Periodic):
+class LeaseRenewal(Periodic):
     """Renews the worker's lease, and stops what the broker says shall be stopped.
 
     The lease is one for everything that the worker holds, however long its attempts run. Without
     renewals the scheduler gives it all to others.
     """
 
+    requires: ClassVar[tuple[Any, ...]] = (
+        *Periodic.requires,
+        "runtime.worker.handover_step:HandoverStep",
+    )
     every_seconds = RENEWED_EVERY_SECONDS
 
     def start(self, consumer: Any) -> None:
@@ -127,7 +131,7 @@ class LeaseRenewal(_Periodic):
                 os.kill(request.worker_pid, signal.SIGKILL)
 
 
-class PoolMending(_Periodic):
+class PoolMending(Periodic):
     """Replaces pool processes that have died, and gives their invocations back, soon.
 
     Celery does at the moment when it hears of a death, which is often too early for the system to
@@ -140,7 +144,7 @@ class PoolMending(_Periodic):
         consumer.pool.maintain_pool()
 
 
-class EventsTogether(_Periodic):
+class EventsTogether(Periodic):
     """Sends the events that Flower shows four times a second, or 24 at once.
 
     Celery would send those of each turn of its loop by themselves. Measured under load, that took

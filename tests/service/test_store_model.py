@@ -38,6 +38,7 @@ from runtime.store.lifecycle import Accepting, Cancelling, Ended, ToBeCancelled,
 from runtime.store.records import Gone
 from runtime.store.step import Step
 from runtime.testing import Stack
+from tests.store_bench import listening
 
 IS_LONG = os.environ.get("EYAS_CHAOS") == "long"
 QUEUE = "celery"
@@ -189,6 +190,19 @@ class Model:
 
     def counted(self, message: Message, deliveries: int) -> Message:
         return (message[0], deliveries if self.bare[message[0]].startswith(b'{"') else 0)
+
+    def hand_over(self, worker: str, name: str, function: str) -> Claim | None:
+        """Accept an invocation that may be claimed at once for a worker that listens."""
+        self.accept(name, function, delayed=False, queued=True)
+        has_work = self.landing[worker] or any(one.worker == worker for one in self.in_flight)
+        if len(self.queues[QUEUE]) > 1 or has_work or function in self.limits:
+            return None
+        message = self.queues[QUEUE].pop()
+        self.sequence += 1
+        held = Claim(worker=worker, tag=f"{self.sequence}:1:{QUEUE}")
+        self.in_flight[held] = message
+        self.lives[name].claim = held
+        return held
 
     def wake(self, function: str) -> None:
         if self.parked[function]:
@@ -447,9 +461,10 @@ class Model:
 
 
 class StoreMachine(RuleBasedStateMachine):
-    def __init__(self, store: Store, raw: redis.Redis) -> None:
+    def __init__(self, store: Store, raw: redis.Redis, url: str) -> None:
         super().__init__()
         self.store = store
+        self.url = url
         self.raw = raw
         self.raw.flushall()
         self.news = raw.pubsub()
@@ -631,6 +646,26 @@ class StoreMachine(RuleBasedStateMachine):
         assert answer.outcome is Accepting.ACCEPTED
         assert self.run(step).outcome is Accepting.KNOWN
         self.model.accept(name, function, delayed=is_delayed, queued=True)
+
+    @rule(
+        worker=st.sampled_from(WORKERS), function=st.sampled_from(FUNCTIONS), is_idle=st.booleans()
+    )
+    def accept_while_a_worker_listens(self, worker: str, function: str, *, is_idle: bool) -> None:
+        if is_idle:
+            self.requeue_unstarted(worker)  # with what has landed
+            self.claim("w1" if worker != "w1" else "w2", 100)
+        self.renew(worker, is_consuming=True)
+        name = self.name_new("http", function)
+        with listening(self.url, self.raw, worker) as receive:
+            step = lifecycle.accept(self.invocation(name), self.model.bare[name])
+            assert self.run(step).outcome is Accepting.ACCEPTED
+            held = self.model.hand_over(worker, name, function)
+            if held is not None:
+                ticket = receive()
+                assert (ticket.held, ticket.id, ticket.fresh) == (held, name, True)
+                self.claims.append((held, name))
+                self.fresh.add(held)
+            assert self.run(step).outcome is Accepting.KNOWN
 
     @rule(
         pick=st.integers(0, 999),
@@ -1361,13 +1396,13 @@ def one_of(choices: list[Any], pick: int) -> Any:
 
 
 @pytest.fixture
-def broker_in_memory(broker: Stack) -> Iterator[tuple[Store, redis.Redis]]:
+def broker_in_memory(broker: Stack) -> Iterator[tuple[Store, redis.Redis, str]]:
     """The private broker, for once without a write to the disk for each step."""
     raw = redis.Redis.from_url(broker.redis_url)
     store = Store(broker.redis_url)
     before = raw.config_get("appendfsync")["appendfsync"]
     raw.config_set("appendfsync", "no")
-    yield store, raw
+    yield store, raw, broker.redis_url
     raw.config_set("appendfsync", before)
     raw.flushall()
     raw.close()
@@ -1376,7 +1411,7 @@ def broker_in_memory(broker: Stack) -> Iterator[tuple[Store, redis.Redis]]:
 
 @pytest.mark.timeout(7200 if IS_LONG else 300)
 def test_any_interleaving_keeps_every_invocation(
-    broker_in_memory: tuple[Store, redis.Redis],
+    broker_in_memory: tuple[Store, redis.Redis, str],
 ) -> None:
     run_state_machine_as_test(
         lambda: StoreMachine(*broker_in_memory),
