@@ -53,7 +53,7 @@ class Chore(ABC):
 class QueueDue(Chore):
     """Puts delayed invocations into the queue when their time has come."""
 
-    every_seconds: float = 0.1
+    every_seconds: float = 0.2  # only what is delayed for less can be late by that
     most: int = 500
 
     def act(self) -> float:

@@ -27,7 +27,7 @@ _log = structlog.get_logger("web")
 _FORWARDED = frozenset({b"forwarded", b"x-forwarded-for", b"x-real-ip", b"via"})
 _MOST_DUE = 500
 _MOST_BYTES = 1000
-# A scheduler looks ten times a second.
+# A scheduler looks several times a second.
 _SCHEDULER_SECONDS = 3.0
 
 
