@@ -6,7 +6,7 @@ from typing import Any
 ACCEPTED = 202
 FUNCTION = "fib"
 PATH = f"/functions/{FUNCTION}"
-NAME = f"POST {PATH}"
+BATCH_PATH = f"{PATH}/batch"
 HEADERS = {"Content-Type": "application/json", "Accept": "application/json"}
 
 _OK = 200
@@ -17,19 +17,29 @@ class WrongAnswerError(Exception):
 
 
 def payload(number: int) -> str:
-    """Return the request body."""
+    """Return the body of an invocation."""
     return json.dumps({"number": number})
+
+
+def payloads(number: int, *, size: int) -> str:
+    """Return the body of a batch of as many invocations."""
+    return json.dumps([{"number": number}] * size)
 
 
 def read_accepted(status: int, body: bytes) -> str:
     """Return the id in the answer to an invocation. Raises `WrongAnswerError`."""
-    if status != ACCEPTED:
-        raise WrongAnswerError(f"status {status}")
-    answer = _object(body)
-    invocation_id = answer.get("id")
+    invocation_id = _accepted(status, body).get("id")
     if not isinstance(invocation_id, str) or not invocation_id:
         raise WrongAnswerError(f"status {ACCEPTED} without an id")
     return invocation_id
+
+
+def read_accepted_batch(status: int, body: bytes, *, size: int) -> list[str]:
+    """Return the ids in the answer to a batch of that size. Raises `WrongAnswerError`."""
+    ids = _accepted(status, body).get("ids")
+    if not isinstance(ids, list) or len(ids) != size or set(map(type, ids)) != {str} or "" in ids:
+        raise WrongAnswerError(f"status {ACCEPTED} without {size} ids")
+    return ids
 
 
 def check_record(status: int, body: bytes, *, invocation_id: str, number: int) -> None:
@@ -62,6 +72,12 @@ def _fibonacci(index: int) -> tuple[int, int]:
     low, high = _fibonacci(index // 2)
     even, odd = low * (2 * high - low), low * low + high * high
     return (odd, even + odd) if index % 2 else (even, odd)
+
+
+def _accepted(status: int, body: bytes) -> dict[str, Any]:
+    if status != ACCEPTED:
+        raise WrongAnswerError(f"status {status}")
+    return _object(body)
 
 
 def _object(body: bytes) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """The users of a load test, for Locust.
 
 Usable by itself, with Locust's web page: `locust -f loadtests/locustfile.py --host URL`, from the
-project's folder. Options as for `python -m loadtests`, shown by `--help` under "Custom arguments".
+project's folder. Options of the workload as for `python -m loadtests`, whose `--help` shows them.
 In arrival mode the rate does not depend on the number of users: run one per process, and start
 them together (`--users N --spawn-rate N --processes N`).
 
@@ -11,6 +11,7 @@ test, throughput is under-reported.
 
 import time
 from argparse import ArgumentParser
+from collections.abc import Sequence
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -23,6 +24,7 @@ from locust.exception import StopUser
 from loadtests import contract, tally
 from loadtests.arrivals import Arrivals
 from loadtests.options import Workload, add_workload
+from loadtests.sample import Sample
 from loadtests.tally import Tally
 
 ANSWER_SECONDS = 30.0  # a request without an answer for so long has failed
@@ -50,7 +52,9 @@ class Load:
     def __init__(self, environment: Any) -> None:
         options, runner = environment.parsed_options, environment.runner
         self.workload = Workload.of(options)
-        self.body = contract.payload(self.workload.number)
+        number, batch = self.workload.number, self.workload.batch
+        self.path = contract.BATCH_PATH if batch else contract.PATH
+        self.body = contract.payloads(number, size=batch) if batch else contract.payload(number)
         self.tally = Tally()
         self.arrivals = Arrivals(
             rate=self.workload.rate,
@@ -60,7 +64,7 @@ class Load:
         )
         self._ends_after_seconds = self.workload.ends_after_seconds
         self._origin: float = time.perf_counter() + options.starts_at - time.time()
-        self._accepted = 0
+        self._checked = Sample(every=self.workload.check_every)
         self._cpu_seconds = time.process_time()
 
     def elapsed(self) -> float:
@@ -83,15 +87,26 @@ class Load:
         """How long requests were measured, when it is over."""
         return max(0.0, self._ends_after_seconds - self.workload.warm_up_seconds)
 
+    def ids_in(self, status: int, body: bytes) -> list[str]:
+        """Return the ids in the answer to a request. Raises `contract.WrongAnswerError`."""
+        if self.workload.batch:
+            return contract.read_accepted_batch(status, body, size=self.workload.batch)
+        return [contract.read_accepted(status, body)]
+
+    def note_accepted(self, ids: Sequence[str], *, at: float, latency_ms: float) -> None:
+        """Count the invocations of a request that was accepted, and its latency."""
+        counted = self.tally
+        counted.accepted += len(ids)
+        counted.ids.extend(self._checked.of(ids))
+        if self.is_measured(at):
+            counted.measured += len(ids)
+            counted.latency.add(latency_ms)
+
     def note_failure(self, kind: str, *, is_unknown: bool) -> None:
         """Count a request that was not accepted, or of which that is not known."""
         self.tally.failures[kind] += 1
-        self.tally.unknown += is_unknown
-
-    def is_checked(self) -> bool:
-        """Say, once for each accepted request, whether its result is to be read."""
-        every, self._accepted = self.workload.check_every, self._accepted + 1
-        return every > 0 and (self._accepted - 1) % every == 0
+        if is_unknown:
+            self.tally.unknown += self.workload.invocations_per_request
 
     def note_cpu(self) -> None:
         """Add the processor time used since the last time to the tally."""
@@ -160,14 +175,14 @@ class FibUser(FastHttpUser):
         problem = None
         try:
             response: Any = self.client.post(
-                contract.PATH,
+                load.path,
                 data=load.body,
                 headers=contract.HEADERS,
-                name=contract.NAME,
+                name=f"POST {load.path}",
                 catch_response=True,
             )
             latency_ms = (load.elapsed() - at) * 1000
-            self._note_accepted(_id_in(response), latency_ms, at)
+            load.note_accepted(_ids_in(response, load), at=at, latency_ms=latency_ms)
         except gevent.GreenletExit:
             load.note_failure("no answer before the end", is_unknown=True)
             raise
@@ -182,21 +197,12 @@ class FibUser(FastHttpUser):
         if response.status_code == 0:
             gevent.sleep(_PAUSE_SECONDS)
 
-    def _note_accepted(self, invocation_id: str, latency_ms: float, at: float) -> None:
-        counted = self.load.tally
-        counted.accepted += 1
-        if self.load.is_checked():
-            counted.ids.append(invocation_id)
-        if self.load.is_measured(at):
-            counted.measured += 1
-            counted.latency.add(latency_ms)
 
-
-def _id_in(response: Any) -> str:
+def _ids_in(response: Any, load: Load) -> list[str]:
     error, status = response.request_meta["exception"], response.status_code
     if status == 0 or (error is not None and status == contract.ACCEPTED):
         raise NoAnswerError(f"no answer: {type(error).__name__}")
-    return contract.read_accepted(status, response.content or b"")
+    return load.ids_in(status, response.content or b"")
 
 
 def _add_options(parser: ArgumentParser) -> None:

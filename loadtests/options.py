@@ -20,11 +20,16 @@ third more from a generator that costs nothing. Compare runs with each other.
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workload:
-    """What the simulated users do. `seconds` 0 means until somebody stops them."""
+    """What the simulated users do. `seconds` 0 means until somebody stops them.
+
+    Each request is for `batch` invocations, by the batch route; with 0 for one, by its own route.
+    `rate` counts requests.
+    """
 
     mode: str
     rate: float
     number: int
+    batch: int
     seconds: float
     warm_up_seconds: float
     check_every: int
@@ -36,6 +41,7 @@ class Workload:
             mode=options.mode,
             rate=float(options.rate),
             number=int(options.number),
+            batch=int(options.batch),
             seconds=float(options.seconds),
             warm_up_seconds=float(options.warm_up),
             check_every=int(options.check_every),
@@ -46,12 +52,17 @@ class Workload:
         """When the load ends, counted from its start; infinite without an end."""
         return self.warm_up_seconds + self.seconds if self.seconds else math.inf
 
+    @property
+    def invocations_per_request(self) -> int:
+        return self.batch or 1
+
     def arguments(self) -> list[str]:
         """Write it as command-line options."""
         return [
             f"--mode={self.mode}",
             f"--rate={self.rate}",
             f"--number={self.number}",
+            f"--batch={self.batch}",
             f"--seconds={self.seconds}",
             f"--warm-up={self.warm_up_seconds}",
             f"--check-every={self.check_every}",
@@ -115,15 +126,25 @@ def add_workload(parser: argparse.ArgumentParser, *, seconds: float, warm_up: fl
         help="closed: every user sends its next request when the last one is answered; "
         "arrival: requests start on schedule, answered or not (open loop)",
     )
-    add("--rate", type=above(0), default=200.0, help="arrivals per second, in all processes")
+    add("--rate", type=above(0), default=200.0, help="requests per second, in all processes")
     add("--number", type=int, default=10, help="the payload: fib of this number")
+    add(
+        "--batch",
+        type=whole(0),
+        default=0,
+        metavar="N",
+        help="payloads in each request, sent to the batch route; 0: one, to the route for one. "
+        "What is accepted, finished or checked counts invocations; --rate, latencies and what is "
+        "sent, refused or not answered count requests",
+    )
     add("--seconds", type=at_least(0), default=seconds, help="how long to measure")
     add("--warm-up", type=at_least(0), default=warm_up, help="seconds before, not measured")
     add(
         "--check-every",
         type=whole(0),
         default=100,
-        help="read every Kth result and compare it with the right one; 0: none",
+        help="read the result of every Kth accepted invocation and compare it with the right one; "
+        "0: none",
     )
 
 
@@ -178,8 +199,18 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     add("--processes", type=whole(1), default=1, help="how many Locust processes send")
     add("--report", type=Path, default=Path("reports"), metavar="DIR", help="where files go")
     limits: Any = parser.add_argument_group("thresholds").add_argument
-    limits("--min-accepted-per-second", type=above(0), metavar="N", help="broken below it")
-    limits("--max-p99-ms", type=above(0), metavar="MS", help="broken above it")
+    limits(
+        "--min-accepted-per-second",
+        type=above(0),
+        metavar="N",
+        help="invocations; broken below it",
+    )
+    limits(
+        "--max-p99-ms",
+        type=above(0),
+        metavar="MS",
+        help="the latency of requests; broken above it",
+    )
     limits(
         "--max-failures",
         type=whole(0),

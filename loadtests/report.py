@@ -42,7 +42,7 @@ class Measured:
 
     @property
     def accepted_per_second(self) -> float:
-        """Accepted requests that started while measuring, over that time."""
+        """Accepted invocations whose request started while measuring, over that time."""
         return self.tally.measured / self.measured_seconds if self.measured_seconds else 0.0
 
     @property
@@ -74,6 +74,11 @@ class Measured:
         return max(0, self.counted - self.tally.accepted - self.tally.unknown)
 
     @property
+    def unanswered(self) -> int:
+        """How many requests had no answer."""
+        return self.tally.unknown // self.options.workload.invocations_per_request
+
+    @property
     def failures(self) -> Counter[str]:
         """Everything that went wrong, by kind."""
         failures = self.tally.failures + self.wrong
@@ -102,7 +107,11 @@ def notes(run: Measured) -> list[str]:
 
 
 def summary(run: Measured) -> dict[str, Any]:
-    """Return all numbers as a JSON object; durations in the unit of their name."""
+    """Return all numbers as a JSON object; durations in the unit of their name.
+
+    Latencies, `generator`, and failures to be accepted are of requests; the others are of
+    invocations.
+    """
     tally, workload = run.tally, run.options.workload
     problems = broken(run)
     return {
@@ -114,6 +123,7 @@ def summary(run: Measured) -> dict[str, Any]:
         "thresholds": asdict(run.options.thresholds),
         "accepted": tally.accepted,
         "accepted_measured": tally.measured,
+        "accepted_unknown": tally.unknown,
         "accepted_per_second": run.accepted_per_second,
         "measured_seconds": run.measured_seconds,
         "latency_ms": tally.latency.percentiles(),
@@ -123,7 +133,7 @@ def summary(run: Measured) -> dict[str, Any]:
             "cores_each": run.cores,
             "scheduled": run.scheduled,
             "sent": tally.sent,
-            "unanswered": tally.unknown,
+            "unanswered": run.unanswered,
             "late_ms": tally.lateness.percentiles() if run.scheduled is not None else None,
         },
         "drain": {
@@ -253,8 +263,10 @@ def _title(run: Measured) -> str:
     shape = (
         f"closed loop, {run.options.users} users"
         if workload.mode == "closed"
-        else f"constant arrival rate, {workload.rate:,g} /s"
+        else f"constant arrival rate, {workload.rate:,g} requests/s"
     )
+    if workload.batch:
+        shape += f", batches of {workload.batch:,}"
     return (
         f"{shape}: fib({workload.number}) at {run.options.host}, measured for "
         f"{run.measured_seconds:.1f} s after {workload.warm_up_seconds:g} s of warm-up"
@@ -263,14 +275,17 @@ def _title(run: Measured) -> str:
 
 def _rows(run: Measured) -> Iterator[tuple[str, str]]:
     tally, failures = run.tally, run.failures
-    yield "accepted", f"{run.accepted_per_second:,.1f} /s   {tally.measured:,} measured"
+    yield "accepted", f"{run.accepted_per_second:,.1f} invocations/s   {tally.measured:,} measured"
     counted_from = "scheduled" if run.scheduled is not None else "sent"
-    yield "latency", f"{_percentiles(tally.latency)}   from when it was {counted_from}"
+    yield (
+        "latency",
+        f"{_percentiles(tally.latency)}   of a request, from when it was {counted_from}",
+    )
     yield "failures", f"{failures.total():,}"
     for kind, count in failures.most_common():
         yield "", f"{count:,}  {kind}"
     if run.scheduled is not None:
-        yield "schedule", f"{tally.sent:,} sent of {run.scheduled:,}"
+        yield "schedule", f"{tally.sent:,} sent of {run.scheduled:,} requests"
         yield "  lateness", _percentiles(tally.lateness)
     processes = "1 process" if run.options.processes == 1 else f"{run.options.processes} processes"
     each = "" if run.options.processes == 1 else " each"

@@ -62,10 +62,11 @@ class Histogram:
 class Tally:
     """What one process, or all of them, sent and was answered.
 
-    `measured` are the accepted requests that started after the warm-up, and only they are in
-    `latency`. Everything else counts from the start. `lateness` is how long after its time the
-    generator started a request. `unknown` are requests without an answer: they may have been
-    accepted.
+    Invocations are counted by `accepted`, by `measured` (accepted, and sent after the warm-up) and
+    by `unknown` (of requests without an answer: they may have been accepted). Requests are counted
+    by the others; of batches there are fewer. `latency` has the accepted requests that are
+    measured, everything else counts from the start. `lateness` is how long after its time the
+    generator started a request.
     """
 
     sent: int = 0

@@ -80,6 +80,49 @@ def test_an_arrival_run_in_two_processes_sends_what_is_scheduled(
     assert '"num_requests": 120' in run.page
 
 
+def test_batches_in_two_processes_count_invocations(eyas_stack: Stack, tmp_path: Path) -> None:
+    run = loadtest(
+        tmp_path,
+        of(eyas_stack),
+        *("--mode=arrival", "--rate=10", "--seconds=2", "--warm-up=1", "--processes=2"),
+        *("--batch=30", "--check-every=50", "--min-accepted-per-second=299"),
+    )
+
+    assert_good(run)
+    numbers = run.summary
+    assert numbers["generator"]["sent"] == numbers["generator"]["scheduled"] == 30
+    assert numbers["accepted"] == 900
+    assert numbers["accepted_measured"] == 600
+    assert numbers["accepted_per_second"] == pytest.approx(300)
+    assert numbers["checked"] == 18
+    assert "batches of 30" in run.output
+    assert "POST /functions/fib/batch" in run.page
+    assert '"num_requests": 20' in run.page
+
+
+def test_batches_in_closed_mode(eyas_stack: Stack, tmp_path: Path) -> None:
+    arguments = ("--seconds=1", "--warm-up=0.5", "--users=2", "--batch=20", "--check-every=97")
+
+    run = loadtest(tmp_path, of(eyas_stack), *arguments)
+
+    assert_good(run)
+    numbers = run.summary
+    assert numbers["accepted"] == 20 * numbers["generator"]["sent"]
+    assert 0 < numbers["accepted_measured"] < numbers["accepted"]
+    assert f'"num_requests": {numbers["accepted_measured"] // 20}' in run.page
+    assert numbers["checked"] == -(-numbers["accepted"] // 97)
+
+
+def test_a_batch_that_the_stack_refuses_is_one_failure(eyas_stack: Stack, tmp_path: Path) -> None:
+    run = loadtest(tmp_path, of(eyas_stack), "--batch=1001", *SHORT)
+
+    assert run.status == 1, run.output
+    assert run.broken[0] == "BROKEN: nothing was accepted"
+    numbers = run.summary
+    assert numbers["failures"] == {"status 413": numbers["generator"]["sent"]}
+    assert (numbers["accepted_unknown"], numbers["drain"]["accepted"]) == (0, 0)
+
+
 def test_impossible_thresholds_are_named(eyas_stack: Stack, tmp_path: Path) -> None:
     run = loadtest(
         tmp_path,
@@ -152,6 +195,33 @@ def test_wrong_answers_to_invocations_are_failures(tmp_path: Path) -> None:
     assert "status 500" in run.page
 
 
+def test_wrong_answers_to_batches_are_failures(tmp_path: Path) -> None:
+    wrong: list[Any] = [["a"], ["a", "b", "c"], ["a", 7], ["a", ""], "ab"]
+    answers = Answers(accepting=[(202, {"ids": ids}) for ids in wrong])
+    with answering(answers) as url:
+        run = loadtest(tmp_path, os.environ, f"--host={url}", "--batch=2", *SHORT)
+
+    assert run.status == 1, run.output
+    assert run.broken[0] == "BROKEN: nothing was accepted"
+    assert run.summary["failures"].keys() == {"status 202 without 2 ids"}
+    assert run.summary["accepted_unknown"] == 0
+
+
+def test_a_batch_without_an_answer_may_have_been_accepted(tmp_path: Path) -> None:
+    answers = Answers(accepting=[(202, {"ids": ["a"] * 7}), NO_ANSWER])
+    with answering(answers) as url:
+        run = loadtest(tmp_path, os.environ, f"--host={url}", "--batch=7", *SHORT)
+
+    assert run.status == 1, run.output
+    numbers = run.summary
+    unanswered = numbers["generator"]["unanswered"]
+    assert unanswered > 0
+    assert numbers["accepted_unknown"] == 7 * unanswered
+    assert numbers["accepted"] == 7 * (numbers["generator"]["sent"] - unanswered)
+    failures = [n for kind, n in numbers["failures"].items() if kind.startswith("no answer: ")]
+    assert sum(failures) == unanswered
+
+
 def test_ids_that_lead_to_nothing_and_wrong_results_are_failures(tmp_path: Path) -> None:
     accepting = [(202, {"id": "lost"}), (202, {"id": "wrong"})]
     wrong = {"id": "wrong", "function": "fib", "status": "succeeded", "result": [1, 2, 3]}
@@ -191,6 +261,9 @@ COUNTS = (
 )
 
 
+NO_ANSWER = (0, None)
+
+
 @dataclass
 class Answers:
     """What a bad stack answers. `accepting` is answered in turn."""
@@ -218,7 +291,11 @@ def answering(answers: Answers) -> Iterator[str]:
         def do_POST(self) -> None:
             self.rfile.read(int(self.headers["Content-Length"]))
             Handler.asked += 1
-            self.answer(*answers.accepting[Handler.asked % len(answers.accepting)])
+            status, value = answers.accepting[Handler.asked % len(answers.accepting)]
+            if (status, value) == NO_ANSWER:
+                self.close_connection = True
+            else:
+                self.answer(status, value)
 
         def answer(self, status: int, value: Any) -> None:
             body = json.dumps(value).encode()

@@ -5,7 +5,15 @@ from typing import Any
 
 import pytest
 
-from loadtests.contract import WrongAnswerError, check_record, fibonacci_numbers, read_accepted
+from loadtests.contract import (
+    WrongAnswerError,
+    check_record,
+    fibonacci_numbers,
+    payload,
+    payloads,
+    read_accepted,
+    read_accepted_batch,
+)
 
 RECORD = {"id": "x", "function": "fib", "status": "succeeded", "result": [0, 1, 1, 2]}
 
@@ -44,6 +52,40 @@ def test_an_accepted_id() -> None:
 def test_anything_else_is_a_failure_of_its_kind(status: int, body: bytes, kind: str) -> None:
     with pytest.raises(WrongAnswerError) as raised:
         read_accepted(status, body)
+
+    assert str(raised.value) == kind
+
+
+def test_a_batch_has_a_payload_for_each_invocation() -> None:
+    assert json.loads(payloads(7, size=3)) == [json.loads(payload(7))] * 3
+
+
+def test_the_ids_of_an_accepted_batch() -> None:
+    assert read_accepted_batch(202, b'{"accepted": 2, "ids": ["a", "b"]}', size=2) == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind"),
+    [
+        (413, b"{}", "status 413"),
+        (200, b'{"ids": ["a", "b"]}', "status 200"),
+        (202, b"{}", "status 202 without 2 ids"),
+        (202, b'{"id": "ab"}', "status 202 without 2 ids"),
+        (202, b'{"ids": "ab"}', "status 202 without 2 ids"),
+        (202, b'{"ids": {"a": 1, "b": 2}}', "status 202 without 2 ids"),
+        (202, b'{"ids": ["a"]}', "status 202 without 2 ids"),
+        (202, b'{"ids": ["a", "b", "c"]}', "status 202 without 2 ids"),
+        (202, b'{"ids": ["a", 7]}', "status 202 without 2 ids"),
+        (202, b'{"ids": ["a", null]}', "status 202 without 2 ids"),
+        (202, b'{"ids": ["a", ["b"]]}', "status 202 without 2 ids"),
+        (202, b'{"ids": ["a", ""]}', "status 202 without 2 ids"),
+        (202, b"oops", "a body that is not JSON"),
+        (202, b'["a", "b"]', "a body that is not a JSON object"),
+    ],
+)
+def test_anything_else_is_no_accepted_batch(status: int, body: bytes, kind: str) -> None:
+    with pytest.raises(WrongAnswerError) as raised:
+        read_accepted_batch(status, body, size=2)
 
     assert str(raised.value) == kind
 

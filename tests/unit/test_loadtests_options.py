@@ -16,6 +16,7 @@ def test_the_defaults_load_the_local_stack() -> None:
     assert (options.workload.seconds, options.workload.warm_up_seconds) == (15, 2)
     assert options.workload.ends_after_seconds == 17
     assert (options.users, options.processes) == (16, 1)
+    assert (options.workload.batch, options.workload.invocations_per_request) == (0, 1)
     assert options.thresholds.max_failures == 0
     assert options.thresholds.drain_seconds == 300
 
@@ -39,6 +40,8 @@ def test_the_environment_names_another_stack_and_the_option_wins() -> None:
         (["--mode", "open"], "invalid choice"),
         (["--users", "2", "--processes", "3"], "3 processes need at least as many --users"),
         (["--check-every", "-1"], "must be 0 or more, not -1"),
+        (["--batch", "-1"], "--batch: must be 0 or more, not -1"),
+        (["--batch", "many"], "--batch: invalid"),
     ],
 )
 def test_what_cannot_be_is_refused(
@@ -52,11 +55,17 @@ def test_what_cannot_be_is_refused(
 
 
 def test_a_workload_travels_as_arguments() -> None:
-    sent = parse(["--mode=arrival", "--rate=12.5", "--number=-1", "--check-every=3"], {}).workload
+    arguments = ["--mode=arrival", "--rate=12.5", "--number=-1", "--batch=7", "--check-every=3"]
+    sent = parse(arguments, {}).workload
     parser = ArgumentParser()
     add_workload(parser, seconds=0, warm_up=0)
 
     assert Workload.of(parser.parse_args(sent.arguments())) == sent
+
+
+def test_a_request_has_as_many_invocations_as_its_batch() -> None:
+    assert parse(["--batch=100"], {}).workload.invocations_per_request == 100
+    assert parse(["--batch=1"], {}).workload.invocations_per_request == 1
 
 
 def test_by_itself_a_workload_has_no_end() -> None:

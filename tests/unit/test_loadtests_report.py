@@ -191,6 +191,20 @@ def test_requests_without_an_answer_are_not_taken_for_somebody_elses() -> None:
     assert measured(tally=tally, after=replace(DONE, accepted=1004, succeeded=1004)).foreign == 1
 
 
+def test_a_batch_without_an_answer_may_have_been_accepted_whole() -> None:
+    options = parse(["--batch", "100"], {})
+    tally = latencies(sent=13, unknown=300, failures=Counter({"no answer: TimeoutError": 3}))
+    after = replace(DONE, accepted=1300, succeeded=1300)
+
+    run = measured(options=options, tally=tally, after=after)
+
+    assert run.foreign == 0
+    assert notes(run) == []
+    numbers = summary(run)
+    assert numbers["accepted_unknown"] == 300
+    assert (numbers["generator"]["sent"], numbers["generator"]["unanswered"]) == (13, 3)
+
+
 def test_the_summary_has_all_numbers() -> None:
     numbers = json.loads(json.dumps(summary(measured())))
 
@@ -228,10 +242,20 @@ def test_the_text_of_an_arrival_run_shows_the_generators_lateness() -> None:
 
     shown = text(measured(options=options, scheduled=1000, tally=tally))
 
-    assert "constant arrival rate, 100 /s" in shown
-    assert "1,000 sent of 1,000" in shown
+    assert shown.startswith("constant arrival rate, 100 requests/s: fib(10) at ")
+    assert "1,000 sent of 1,000 requests" in shown
     assert "lateness  p50 2 ms" in shown
-    assert "from when it was scheduled" in shown
+    assert "of a request, from when it was scheduled" in shown
+
+
+def test_the_text_of_batches_says_what_is_counted() -> None:
+    options = parse(["--batch", "100"], {})
+
+    shown = text(measured(options=options, tally=latencies(sent=10)))
+
+    assert shown.startswith("closed loop, 16 users, batches of 100: fib(10) at ")
+    assert "100.0 invocations/s   900 measured" in shown
+    assert "of a request, from when it was sent" in shown
 
 
 def test_a_run_without_any_number_can_still_be_written_down() -> None:
