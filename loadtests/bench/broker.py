@@ -12,6 +12,7 @@ from loadtests.bench.plan import HOST
 from loadtests.bench.processes import PROJECT, BrokenError, Processes, free_ports
 
 _CONFIGURATION = PROJECT / "runtime" / "broker" / "server.conf"
+_ENVIRONMENT = PROJECT / "runtime" / "broker" / "server.env"
 _MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}
 
 
@@ -21,7 +22,9 @@ def start(processes: Processes) -> int:
     folder = processes.folder / "broker"
     folder.mkdir()
     command = [binary(), _CONFIGURATION, "--port", str(port), "--dir", str(folder)]
-    processes.start("broker", command)
+    lines = _ENVIRONMENT.read_text(encoding="ascii").splitlines()
+    environment = dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
+    processes.start("broker", command, environment)
     with client(port) as asking:
         processes.wait_for(lambda: _answers(asking), "the broker")
         if asking.config_get("appendfsync") != {"appendfsync": "always"}:

@@ -41,6 +41,16 @@ class Measured:
     bodies: list[bytes] = field(default_factory=list)
     cpu_seconds: float = 0.0
 
+    def add(self, other: "Measured") -> None:
+        """Add what was measured at another time."""
+        self.seconds += other.seconds
+        self.answers.update(other.answers)
+        self.all_answers.update(other.all_answers)
+        self.unanswered += other.unanswered
+        self.latencies.extend(other.latencies)
+        self.bodies += other.bodies
+        self.cpu_seconds += other.cpu_seconds
+
     def rate(self, status: int) -> float:
         """Answers of a status per second. Raises `LoadError` if there were any other."""
         others = {s: n for s, n in self.all_answers.items() if s != status}

@@ -55,6 +55,8 @@ def run(options: Options, groups: Mapping[str, Measure]) -> int:
         report.write(options.report, publishes=options.publishes, say=_say)
     is_broken = is_interrupted or any(outcome.broken for outcome in ordered.values())
     is_failed = is_broken or any(finding.is_met is False for finding in findings)
+    if is_failed:
+        _say("docs/benchmarks.md says which rows are not met, why, and where the time goes")
     return _FAILED if is_failed else _PASSED
 
 

@@ -27,6 +27,7 @@ def figures(outcomes: Mapping[str, Outcome]) -> str:
         if outcome.sides:
             lines += ["| | median | lowest to highest |", "|---|---|---|"]
             lines += [_side(side) for side in outcome.sides]
+            lines += _stolen(outcome.sides)
         if outcome.broken:
             lines += ["", f"Broken: {outcome.broken}"]
         if outcome.notes:
@@ -54,6 +55,19 @@ def _side(side: Side) -> str:
     spread = Spread.of(side.values)
     low, high = (_figure(value, side.unit) for value in (spread.low, spread.high))
     return f"| {side.name} | {_figure(spread.median, side.unit)} | {low} to {high} |"
+
+
+def _stolen(sides: Iterable[Side]) -> list[str]:
+    """Say how much of the time the machine did not have."""
+    shares = [share for side in sides for share in side.stolen]
+    if not shares:
+        return []
+    found = Spread.of(shares)
+    said = (
+        f"Meanwhile the host of this machine gave {found.median:.0%} of the processors' time to "
+        f"others ({found.low:.0%} to {found.high:.0%})."
+    )
+    return ["", said]
 
 
 def _figure(value: float, unit: str) -> str:

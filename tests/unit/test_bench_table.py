@@ -1,9 +1,15 @@
+from collections.abc import Callable
+
+import pytest
+
 from loadtests.bench import report, table
 from loadtests.bench.outcome import Outcome, best_of, compared
+from loadtests.bench.plan import LoadError
 from loadtests.bench.processes import BrokenError
 from loadtests.bench.rounds import Side, interleave
 from loadtests.bench.rows import BY_KEY, ROWS, Finding
 from loadtests.bench.spread import Spread
+from loadtests.bench.stolen import Times
 
 FAST = Side(name="fast", unit="/s", values=[400.0, 440.0, 500.0])
 SLOW = Side(name="slow", unit="/s", values=[100.0, 110.0, 100.0])
@@ -63,6 +69,59 @@ def test_rounds_are_interleaved_and_a_broken_side_is_left_out_of_the_rest() -> N
     assert order == ["good", "bad", "good", "good"]
     assert sides["good"].values == [1.0, 1.0, 1.0]
     assert sides["bad"].broken == "no"
+
+
+def disturbed(*shares: float) -> Callable[[], Times]:
+    """Return a clock by which each measurement has this share of its time stolen."""
+    read = Times(wanted=0, stolen=0)
+    times = [read]
+    for share in shares:
+        read = Times(wanted=read.wanted + 1000, stolen=read.stolen + round(share * 1000))
+        times += [read, read]
+    return iter(times).__next__
+
+
+def test_what_was_disturbed_is_measured_again_and_the_least_disturbed_counts() -> None:
+    values = iter([1.0, 2.0, 3.0, 4.0, 5.0])
+    side = interleave(
+        {"one": values.__next__},
+        rounds=2,
+        unit="/s",
+        say=lambda _: None,
+        now=disturbed(0.3, 0.2, 0.4, 0.09, 0.08),
+    )["one"]
+
+    assert side.values == [2.0, 5.0]
+    assert side.stolen == pytest.approx([0.2, 0.08])
+    said = table.figures({"x": Outcome(sides=[side])}).splitlines()[-1]
+    assert "gave 14% of the processors' time to others (8% to 20%)" in said
+
+
+def test_a_side_that_breaks_while_it_is_disturbed_may_try_again() -> None:
+    left = [BrokenError("slow"), None, LoadError("wrong"), BrokenError("slow")]
+
+    def measure() -> float:
+        if (error := left.pop(0)) is not None:
+            raise error
+        return 1.0
+
+    def run(rounds: int, *shares: float) -> Side:
+        now, said = disturbed(*shares), list[str]()
+        return interleave({"one": measure}, rounds=rounds, unit="", say=said.append, now=now)["one"]
+
+    once = run(1, 0.5, 0.01)
+    assert (once.values, once.broken) == ([1.0], None)
+    broken = run(1, 0.01)
+    assert (broken.values, broken.broken) == ([], "wrong")
+
+
+def test_stolen_time_is_read_as_the_kernel_writes_it() -> None:
+    before = Times.of("cpu  100 0 50 900 7 0 3 40 20 0\ncpu0 1 1 1 1 1 1 1 1 1 1\n")
+    after = Times.of("cpu  160 0 60 999 9 0 3 70 20 0\n")
+
+    assert before == Times(wanted=193, stolen=40)
+    assert before.share_until(after) == 0.3
+    assert before.share_until(before) == 0.0
 
 
 def test_the_generated_part_of_a_page_is_replaced() -> None:

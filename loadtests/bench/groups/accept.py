@@ -5,7 +5,9 @@ the time, as all of them wait for the disk, and would measure its latency. `conc
 numbers.
 """
 
+import math
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -13,12 +15,14 @@ from loadtests import contract
 from loadtests.bench import http, load, webs
 from loadtests.bench.eyas import BATCH, WITHOUT_WORKER, Eyas
 from loadtests.bench.outcome import OTHER, Bench, Outcome, best_of
-from loadtests.bench.plan import Plan
-from loadtests.bench.processes import PROJECT
-from loadtests.bench.rounds import interleave
+from loadtests.bench.plan import LoadError, Measured, Plan
+from loadtests.bench.processes import BrokenError
+from loadtests.bench.rounds import Side, interleave
 
 CONNECTIONS = 128
 EYAS, _BATCHES, _BARE = "Eyas", "Eyas, batch route", "bare Falcon, GET /ping"
+_IN_TURNS = "Eyas, in turns"
+_TURN_SECONDS = 0.25
 
 
 def measure(bench: Bench) -> Outcome:
@@ -33,7 +37,9 @@ def measure(bench: Bench) -> Outcome:
     outcome.sides = [*results.values()]
     outcome.compare("accept_bare", results[EYAS], results[_BARE])
     if bench.against is not None:
-        outcome.compare("accept_against", results[EYAS], results[OTHER])
+        sides_in_turns = _in_turns(bench, bench.against)
+        outcome.sides += sides_in_turns
+        outcome.compare("accept_against", *sides_in_turns)
     if not bench.is_quick:
         outcome.compare("accept_blog", results[EYAS], results[webs.BLOG.name])
         best = best_of([results[peer.name] for peer in webs.FASTAPI])
@@ -47,30 +53,60 @@ def measure(bench: Bench) -> Outcome:
 
 
 def _sides(bench: Bench) -> dict[str, Callable[[], float]]:
-    sides: dict[str, Callable[[], float]] = {EYAS: partial(_single, bench)}
-    if bench.against is not None:
-        # Next to each other: they differ least, and the machine drifts.
-        sides[OTHER] = partial(_single, bench, project=bench.against)
-    sides[_BATCHES] = partial(_batches, bench)
-    sides[_BARE] = partial(_bare, bench)
+    sides: dict[str, Callable[[], float]] = {
+        EYAS: partial(_single, bench),
+        _BATCHES: partial(_batches, bench),
+        _BARE: partial(_bare, bench),
+    }
     if not bench.is_quick:
         for peer in (webs.BLOG, *webs.FASTAPI):
             sides[peer.name] = partial(peer.measure, bench.seconds, connections=CONNECTIONS)
     return sides
 
 
-def _single(bench: Bench, *, project: Path = PROJECT) -> float:
-    with Eyas(project=project, processes=WITHOUT_WORKER) as eyas:
+def _in_turns(bench: Bench, other: Path) -> tuple[Side, Side]:
+    """Load the stacks of two checkouts in short turns.
+
+    They differ by a few hundredths, and in seconds the machine drifts by more.
+    """
+    turns = 2 * math.ceil(2 * bench.seconds / _TURN_SECONDS)
+    sides = Side(name=_IN_TURNS, unit="/s"), Side(name=OTHER, unit="/s")
+    try:
+        with (
+            Eyas(processes=WITHOUT_WORKER) as mine,
+            Eyas(processes=WITHOUT_WORKER, project=other) as theirs,
+        ):
+            for number in range(bench.rounds):
+                sums = Measured(), Measured()
+                for turn in range(turns):
+                    each = (turn // 2 + turn) % 2  # they take turns in going first, too
+                    eyas = (mine, theirs)[each]
+                    plan = _plan(bench, eyas.port, eyas.request())
+                    short = replace(plan, seconds=_TURN_SECONDS, warm_up_seconds=_TURN_SECONDS / 5)
+                    sums[each].add(load.run(short))
+                for side, total in zip(sides, sums, strict=True):
+                    side.values.append(total.rate(contract.ACCEPTED))
+                    bench.say(f"{side.name}: {side.values[-1]:,.4g} /s (round {number + 1})")
+    except (BrokenError, LoadError, OSError) as error:
+        for side in sides:
+            side.broken = str(error)
+    return sides
+
+
+def _single(bench: Bench) -> float:
+    with Eyas(processes=WITHOUT_WORKER) as eyas:
         measured = load.run(_plan(bench, eyas.port, eyas.request()))
+        rate = measured.rate(contract.ACCEPTED)
         eyas.check_accepted(measured.all_answers[contract.ACCEPTED])
-        return measured.rate(contract.ACCEPTED)
+        return rate
 
 
 def _batches(bench: Bench) -> float:
     with Eyas(processes=WITHOUT_WORKER) as eyas:
         measured = load.run(_plan(bench, eyas.port, eyas.batch_request()))
+        rate = measured.rate(contract.ACCEPTED)
         eyas.check_accepted(measured.all_answers[contract.ACCEPTED] * BATCH)
-        return measured.rate(contract.ACCEPTED) * BATCH
+        return rate * BATCH
 
 
 def _bare(bench: Bench) -> float:
