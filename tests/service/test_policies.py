@@ -174,7 +174,9 @@ def test_a_stock_program_revokes_what_no_worker_has_seen(tmp_path: Path) -> None
         first = [app.send_task("sleep", args=[1]) for _ in range(3)]
         last = app.send_task("nested", args=[1])
         # Heard by the worker, which is then replaced by one that has heard of nothing.
-        assert app.control.revoke(last.id, reply=True, timeout=5)
+        stack.wait_for(
+            lambda: bool(app.control.revoke(last.id, reply=True, timeout=1)), "the worker to hear"
+        )
         stack.kill("worker")
         stack.start("worker")
 

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
@@ -13,6 +14,7 @@ from runtime.scheduler.reconciler import Reconcile, Search
 from runtime.settings import Settings
 from runtime.store import Store, lifecycle
 from runtime.testing import Stack
+from tests.asking import logged
 
 SAMPLE_FUNCTIONS = Path(__file__).parent.parent / "sample_functions"
 
@@ -59,10 +61,12 @@ def test_what_was_lost_is_found_and_the_log_says_so(stack: Stack) -> None:
 
         assert sorted(queued_ids(connection)) == sorted(ids)
     lost = json.loads(message)["headers"]["id"]
-    log = (stack.log_dir / "scheduler.log").read_text(encoding="utf-8")
-    assert [json.loads(line)["invocation_id"] for line in log.splitlines() if lost in line] == [
-        lost
-    ]
+
+    def found() -> list[dict[str, Any]]:  # the line comes after what it tells of
+        return logged(stack, lambda line: line.get("invocation_id") == lost, process="scheduler")
+
+    stack.wait_for(lambda: bool(found()), "the log line")
+    assert len(found()) == 1
     stack.start("worker")
 
     for invocation_id in ids:
