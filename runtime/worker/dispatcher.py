@@ -36,6 +36,8 @@ _log = structlog.get_logger("worker")
 WATCHED_EVERY_SECONDS = 0.02
 # What ends sooner is never seen running.
 _NOTED_AFTER_SECONDS = 0.02
+# Even a machine with much else to do has let a process begin by then.
+_STUCK_AFTER_SECONDS = 10.0
 # A coroutine that does not end when it is cancelled takes its process with it.
 _GRACE_SECONDS = 1.0
 
@@ -203,6 +205,10 @@ class Dispatcher:
                 self.read(executor)
             elif executor.handed:
                 self.settling.begun(list(self._long(executor, now)), now)
+                if self._is_stuck(executor, now):
+                    _log.warning("executor.stuck", executor_pid=executor.pid)
+                    self._replace(executor, now)
+                    continue
                 (self._watch_shared if executor.is_shared else self._watch_serial)(executor, now)
             else:
                 self._end_if_retired(executor, now)
@@ -302,6 +308,7 @@ class Dispatcher:
             ticket=ticket,
             function=function,
             timeout_seconds=timeout_seconds,
+            handed_at=now,
             began_at=now,
             is_noted=is_noted,
         )
@@ -341,21 +348,34 @@ class Dispatcher:
     # Watching.
 
     def _long(self, executor: Executor[Attempt], now: float) -> Iterator[Attempt]:
-        for attempt in executor.handed.values():
+        """Yield what has begun and runs for a moment."""
+        for number, attempt in executor.handed.items():
             if not executor.is_shared:
                 # It began when the one before had ended.
                 attempt.began_at = max(attempt.began_at, executor.heard_at)
             if now - attempt.began_at > _NOTED_AFTER_SECONDS:
-                attempt.is_long = True
-                yield attempt
+                if attempt.is_long or executor.has_begun(number):
+                    attempt.is_long = True
+                    yield attempt
+                else:
+                    attempt.began_at = now
             if not executor.is_shared:
                 return
 
+    @staticmethod
+    def _is_stuck(executor: Executor[Attempt], now: float) -> bool:
+        """Tell whether a process that runs nothing does not begin either: it is suspended, say."""
+        first = next(iter(executor.handed.values()))
+        since = max(first.handed_at, executor.heard_at)
+        return not first.is_long and now - since > _STUCK_AFTER_SECONDS
+
     def _watch_serial(self, executor: Executor[Attempt], now: float) -> None:
         number, attempt = next(iter(executor.handed.items()))
+        if not attempt.is_long:
+            return
         if now - attempt.began_at > attempt.timeout_seconds:
             self._stop(executor, number, attempt, "timed out", now)
-        elif attempt.is_long and len(executor.handed) > 1:
+        elif len(executor.handed) > 1:
             self.lanes.block(executor, attempt.function, run_seconds=now - attempt.began_at)
             self._wait_again(executor.take_back(), now)
 
@@ -364,7 +384,7 @@ class Dispatcher:
         for number, attempt in list(executor.handed.items()):
             if attempt.stopped_for:
                 is_lost |= now - attempt.stopped_at > _GRACE_SECONDS
-            elif now - attempt.began_at > attempt.timeout_seconds:
+            elif attempt.is_long and now - attempt.began_at > attempt.timeout_seconds:
                 attempt.stopped_for, attempt.stopped_at = "timed out", now
                 is_lost |= not attempt.function.is_async
                 if not is_lost:
@@ -379,21 +399,18 @@ class Dispatcher:
         if executor.is_shared and attempt.function.is_async:
             executor.stop(number)
             return
-        # A thread cannot be stopped but with its process.
-        if executor.is_shared or next(iter(executor.handed)) == number:
-            self._replace(executor, now)
-            return
-        taken = executor.take_back()
-        self._wait_again([one for one in taken if one is not attempt], now)
-        if attempt in taken:
-            self._end(attempt, Outcome(number=number, run_seconds=0.0), now)
-        else:
+        taken = [] if executor.is_shared else executor.take_back()
+        self._wait_again(taken, now)
+        if attempt not in taken:
+            # A thread cannot be stopped but with its process.
             self._replace(executor, now)
 
     def _wait_again(self, taken: Sequence[Attempt], now: float) -> None:
         """Let attempts wait that an executor was given and has not begun."""
         for attempt in reversed(taken):
-            if attempt.is_noted:
+            if attempt.stopped_for:
+                self._end(attempt, Outcome(number=0, run_seconds=0.0), now)
+            elif attempt.is_noted:
                 # The record says that it runs.
                 self.settling.interrupted(attempt, now, has_crashed=False)
             else:

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from runtime.testing import Stack
-from tests.asking import accept, accept_all, assert_conserved, ended, lines, record
+from tests.asking import accept, accept_all, assert_conserved, ended, lines, logged, record
+from tests.chaos.supervisor import children_of
 from tests.processes import is_alive
 
 SAMPLE_FUNCTIONS = Path(__file__).parent.parent / "sample_functions"
@@ -135,6 +136,59 @@ def test_a_dead_process_is_noticed_though_a_child_of_it_lives_on(
     assert time.monotonic() - started < 5
     for line in lines(marker):
         os.kill(int(line[0]), signal.SIGKILL)
+
+
+@pytest.fixture
+def suspended(stack: Stack) -> Iterator[list[int]]:
+    """All processes that run handlers, of each kind, which the system does not let run."""
+    warm(stack)
+    ended(stack, [accept(stack, "nap", {"seconds": 0})])
+    found: list[int] = children_of(stack.running["worker"].pid)
+    for pid in found:
+        os.kill(pid, signal.SIGSTOP)
+    yield found
+    for pid in found:
+        if is_alive(pid):
+            os.kill(pid, signal.SIGCONT)
+
+
+@pytest.mark.parametrize(("name", "payload"), [("tick", {}), ("nap", {"seconds": 0})])
+def test_what_a_process_has_not_begun_for_want_of_time_is_not_counted_as_an_attempt(
+    stack: Stack, suspended: list[int], name: str, payload: dict[str, float]
+) -> None:
+    ids = accept_all(stack, name, [payload] * 6)
+    assert {record(stack, ids[0], wait=1)["status"] for _ in range(2)} == {"queued"}
+
+    for pid in suspended:
+        os.kill(pid, signal.SIGCONT)
+
+    assert {one["attempt"] for one in ended(stack, ids)} == {1}
+
+
+def test_what_has_not_begun_is_cancelled_without_having_run(
+    stack: Stack, suspended: list[int], marker: Path
+) -> None:
+    ids = accept_all(stack, "tick", [{"marker": str(marker)}] * 6)
+
+    stack.request(f"/invocations/{ids[0]}", method="DELETE")
+
+    assert record(stack, ids[0])["status"] == "cancelled"
+    for pid in suspended:
+        os.kill(pid, signal.SIGCONT)
+    assert {one["attempt"] for one in ended(stack, ids[1:])} == {1}
+    assert runs(marker) == Counter(ids[1:])
+
+
+@pytest.mark.parametrize(("name", "payload"), [("tick", {}), ("nap", {"seconds": 0})])
+def test_a_process_that_begins_nothing_for_long_is_replaced(
+    stack: Stack, suspended: list[int], name: str, payload: dict[str, float]
+) -> None:
+    ids = accept_all(stack, name, [payload] * 6)
+
+    assert {one["attempt"] for one in ended(stack, ids)} == {1}
+    stuck = logged(stack, lambda line: line["event"] == "executor.stuck")
+    assert {line["executor_pid"] for line in stuck} <= set(suspended)
+    assert stuck
 
 
 def test_what_waits_behind_slow_ones_goes_to_another_worker(stack: Stack, marker: Path) -> None:

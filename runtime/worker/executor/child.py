@@ -147,6 +147,19 @@ class Executor(Generic[T]):
             if isinstance(order, Job) and order.number in self.handed:
                 taken.append(self.handed.pop(order.number))
 
+    def has_begun(self, number: int) -> bool:
+        """Tell whether it has looked at a job that it was given.
+
+        With much else to do, the system may let a process wait for longer than a job takes.
+        """
+        try:
+            message = self.untaken.recv(LARGEST_ORDER_BYTES, socket.MSG_DONTWAIT | socket.MSG_PEEK)
+        except (BlockingIOError, ConnectionError):
+            return True
+        order = decode_order(message) if message else None
+        # Jobs have numbers in their order. Behind an order to stop there may be some: not for long.
+        return not isinstance(order, Job) or number < order.number
+
     def has_exited(self) -> bool:
         """Tell whether the process has ended, even if a child of it still holds its sockets."""
         if not self.is_dead:
