@@ -29,6 +29,8 @@ _SHOWN_OVER_TIME = {
     "p99": "ms",
     "broker": "MB",
     "worker": "MB",
+    "slowest write to disk": "ms",
+    "stolen": "%",
 }
 
 
@@ -96,11 +98,11 @@ def _histograms(latencies: dict[str, list[float]], file: Path) -> None:
 
 
 def _over_time(found: dict[str, Any], file: Path) -> None:
-    figure, all_axes = pyplot.subplots(3, 2, figsize=(_SIZE[0] * 1.4, 7.0), sharex=True)
+    figure, all_axes = pyplot.subplots(4, 2, figsize=(_SIZE[0] * 1.4, 9.0), sharex=True)
     for axes, (name, unit) in zip(all_axes.flat, _SHOWN_OVER_TIME.items(), strict=True):
         points = found[f"{curves.OVER_TIME}, {name}"]
         axes.plot([point[0] for point in points], [point[1] for point in points])
-        axes.set_ylim(0, max(point[1] for point in points) * _HEADROOM)
+        axes.set_ylim(0, max(1.0, *(point[1] for point in points)) * _HEADROOM)
         axes.set(title=f"{name}, {unit}", xlabel="s")
         axes.grid(visible=True, alpha=0.3)
     _save(figure, file)

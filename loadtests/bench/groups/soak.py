@@ -3,6 +3,9 @@
 The load is open: requests are due at a constant rate, 70 % of what the stack accepts and finishes
 at the same time, and latency counts from when they were due. Records are kept for 30 s, and their
 ids for as long again: with the defaults (a day, a week) memory would rightly grow all the time.
+
+Two figures tell a fault of the machine from one of the stack: how long the slowest write to disk
+took, and what share of the processors' time the host gave to others.
 """
 
 import math
@@ -18,6 +21,7 @@ from loadtests.bench.processes import BrokenError
 from loadtests.bench.rounds import Side
 from loadtests.bench.rows import Finding
 from loadtests.bench.spread import Spread
+from loadtests.bench.stolen import Times
 from loadtests.bench.usage import memory_bytes
 
 _SETTINGS = {"EYAS_RESULT_TTL_SECONDS": "30", "EYAS_EXPIRED_TTL_SECONDS": "30"}
@@ -28,6 +32,11 @@ _FEWEST_WINDOWS = 8
 _CONNECTIONS = 64
 _DRAIN_SECONDS = 300.0
 _MB = 1_000_000
+# https://valkey.io/topics/latency-monitor/
+_WRITE = "aof-fsync-always"
+
+# What comes and goes.
+_QUEUED, _SLOWEST, _STOLEN = _OCCASIONAL = "queued", "slowest write to disk", "stolen"
 
 
 def measure(bench: Bench) -> Outcome:
@@ -37,7 +46,9 @@ def measure(bench: Bench) -> Outcome:
         "finished": "/s",
         "p50": "ms",
         "p99": "ms",
-        "queued": "",
+        _QUEUED: "",
+        _SLOWEST: "ms",
+        _STOLEN: "%",
         "broker": "MB",
         "web": "MB",
         "worker": "MB",
@@ -46,6 +57,8 @@ def measure(bench: Bench) -> Outcome:
     sides = {name: Side(name=f"soak, {name}", unit=unit) for name, unit in units.items()}
     count = max(_FEWEST_WINDOWS, math.ceil(bench.soak_seconds / _WINDOW_SECONDS))
     with Eyas(settings=_SETTINGS) as stack:
+        with broker.client(stack.broker_port) as telling:
+            telling.config_set("latency-monitor-threshold", 1)
         rate = _sustainable(stack) * _SHARE
         bench.say(f"at {rate:,.0f}/s for {bench.soak_seconds:g} s")
         for _ in range(count):
@@ -83,7 +96,9 @@ def _sustainable(stack: Eyas) -> float:
 
 
 def _window(stack: Eyas, rate: float, seconds: float) -> dict[str, float]:
-    finished, start = stack.finished(), time.monotonic()
+    with broker.client(stack.broker_port) as telling:
+        telling.latency_reset()
+    finished, start, before = stack.finished(), time.monotonic(), Times.now()
     measured = load.run(
         Plan(
             port=stack.port,
@@ -97,8 +112,10 @@ def _window(stack: Eyas, rate: float, seconds: float) -> dict[str, float]:
     accepted = measured.rate(contract.ACCEPTED)
     counts = stack.counts()
     took = time.monotonic() - start
+    stolen = before.share_until(Times.now())
     with broker.client(stack.broker_port) as asking:
         used = int(asking.info("memory")["used_memory"])
+        slow = {event: worst for event, _, _, worst, *_ in asking.latency_latest()}
     own = {
         name: memory_bytes(stack.running.pids(name)) / _MB
         for name in ("web", "worker", "scheduler")
@@ -108,7 +125,9 @@ def _window(stack: Eyas, rate: float, seconds: float) -> dict[str, float]:
         "finished": (stack.finished() - finished) / took,
         "p50": measured.percentile_ms(50),
         "p99": measured.percentile_ms(99),
-        "queued": counts["queued"],
+        _QUEUED: counts["queued"],
+        _SLOWEST: slow.get(_WRITE, 0.0),
+        _STOLEN: 100 * stolen,
         "broker": used / _MB,
         **own,
     }
@@ -128,7 +147,7 @@ def _summary(bench: Bench, rate: float, sides: dict[str, Side]) -> str:
     for name, side in sides.items():
         size = max(1, len(side.values) // 4)
         first, last = (Spread.of(part).median for part in (side.values[:size], side.values[-size:]))
-        if name != "queued":
+        if name not in _OCCASIONAL:
             quarters.append(f"{name} {last / first:.2f}")
     duration = f"{bench.soak_seconds:g} s at {rate:,.0f}/s"
     return f"{duration}; medians of the last quarter ÷ the first: {', '.join(quarters)}"
