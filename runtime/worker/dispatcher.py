@@ -187,6 +187,7 @@ class Dispatcher:
             self._end(attempt, answer, now)
             del executor.handed[answer.number]
             self.lanes.unload(executor, attempt.function, run_seconds=answer.run_seconds)
+            executor.unproven_since = now if executor.handed else None
         if executor.is_dead:
             self._bury(executor, now)
         else:
@@ -211,6 +212,7 @@ class Dispatcher:
                     continue
                 (self._watch_shared if executor.is_shared else self._watch_serial)(executor, now)
             else:
+                executor.unproven_since = None
                 self._end_if_retired(executor, now)
         while self.to_stop:
             self.stop(self.to_stop.popleft())
@@ -308,7 +310,6 @@ class Dispatcher:
             ticket=ticket,
             function=function,
             timeout_seconds=timeout_seconds,
-            handed_at=now,
             began_at=now,
             is_noted=is_noted,
         )
@@ -349,13 +350,19 @@ class Dispatcher:
 
     def _long(self, executor: Executor[Attempt], now: float) -> Iterator[Attempt]:
         """Yield what has begun and runs for a moment."""
+        begun_up_to = None
         for number, attempt in executor.handed.items():
             if not executor.is_shared:
                 # It began when the one before had ended.
                 attempt.began_at = max(attempt.began_at, executor.heard_at)
             if now - attempt.began_at > _NOTED_AFTER_SECONDS:
-                if attempt.is_long or executor.has_begun(number):
-                    attempt.is_long = True
+                attempt.is_long = True
+                if not attempt.has_begun:
+                    if begun_up_to is None:
+                        begun_up_to = executor.begun_up_to()
+                    attempt.has_begun = number <= begun_up_to
+                    executor.unproven_since = now if attempt.has_begun else executor.unproven_since
+                if attempt.has_begun:
                     yield attempt
                 else:
                     attempt.began_at = now
@@ -365,26 +372,28 @@ class Dispatcher:
     @staticmethod
     def _is_stuck(executor: Executor[Attempt], now: float) -> bool:
         """Tell whether a process that runs nothing does not begin either: it is suspended, say."""
-        first = next(iter(executor.handed.values()))
-        since = max(first.handed_at, executor.heard_at)
-        return not first.is_long and now - since > _STUCK_AFTER_SECONDS
+        first, since = next(iter(executor.handed.values())), executor.unproven_since
+        return (
+            first.is_long
+            and not first.has_begun
+            and since is not None
+            and now - since > _STUCK_AFTER_SECONDS
+        )
 
     def _watch_serial(self, executor: Executor[Attempt], now: float) -> None:
         number, attempt = next(iter(executor.handed.items()))
-        if not attempt.is_long:
-            return
-        if now - attempt.began_at > attempt.timeout_seconds:
+        if attempt.has_begun and now - attempt.began_at > attempt.timeout_seconds:
             self._stop(executor, number, attempt, "timed out", now)
-        elif len(executor.handed) > 1:
+        elif attempt.is_long and len(executor.handed) > 1:
             self.lanes.block(executor, attempt.function, run_seconds=now - attempt.began_at)
-            self._wait_again(executor.take_back(), now)
+            self._wait_again(executor.take_back(but=number), now)
 
     def _watch_shared(self, executor: Executor[Attempt], now: float) -> None:
         is_lost = False
         for number, attempt in list(executor.handed.items()):
             if attempt.stopped_for:
                 is_lost |= now - attempt.stopped_at > _GRACE_SECONDS
-            elif attempt.is_long and now - attempt.began_at > attempt.timeout_seconds:
+            elif attempt.has_begun and now - attempt.began_at > attempt.timeout_seconds:
                 attempt.stopped_for, attempt.stopped_at = "timed out", now
                 is_lost |= not attempt.function.is_async
                 if not is_lost:
@@ -395,24 +404,33 @@ class Dispatcher:
     def _stop(
         self, executor: Executor[Attempt], number: int, attempt: Attempt, why: str, now: float
     ) -> None:
+        if attempt.stopped_for:
+            return  # it has its grace already
         attempt.stopped_for, attempt.stopped_at = why, now
+        if number > executor.begun_up_to():
+            taken = executor.take_back()
+            self._wait_again(taken, now)
+            if attempt in taken:
+                return
         if executor.is_shared and attempt.function.is_async:
             executor.stop(number)
-            return
-        taken = [] if executor.is_shared else executor.take_back()
-        self._wait_again(taken, now)
-        if attempt not in taken:
+        else:
             # A thread cannot be stopped but with its process.
             self._replace(executor, now)
 
     def _wait_again(self, taken: Sequence[Attempt], now: float) -> None:
         """Let attempts wait that an executor was given and has not begun."""
         for attempt in reversed(taken):
-            if attempt.stopped_for:
-                self._end(attempt, Outcome(number=0, run_seconds=0.0), now)
-            elif attempt.is_noted:
+            if attempt.stopped_for == "lost":
+                continue
+            if attempt.is_noted:
                 # The record says that it runs.
-                self.settling.interrupted(attempt, now, has_crashed=False)
+                if attempt.stopped_for == "cancelled":
+                    self.settling.cancelled(attempt, now)
+                else:
+                    self.settling.interrupted(attempt, now, has_crashed=False)
+            elif attempt.stopped_for == "cancelled":
+                refusals.refuse_cancelled(self.settling, attempt.ticket)
             else:
                 self.lanes.add_first(attempt.ticket)
 

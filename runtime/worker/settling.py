@@ -34,19 +34,19 @@ _MOST_UNTOLD = 1024
 class Attempt:
     """An attempt in an executor's hands.
 
-    `is_noted` says that the record tells that it runs, `is_long` that it does for a moment, and
-    `is_told` that Flower was told. It was given to the executor at `handed_at`, and began at
-    `began_at` at the earliest (monotonic).
+    `is_noted` says that the record tells that it runs, `is_long` that others would wait for long
+    behind it, `has_begun` that the executor was seen to have looked at it, and `is_told` that
+    Flower was told. `began_at` is when it began at the earliest (monotonic).
     `stopped_for` says why it is being stopped, since `stopped_at`.
     """
 
     ticket: Ticket
     function: Function[..., Any]
     timeout_seconds: float
-    handed_at: float
     began_at: float
     is_noted: bool
     is_long: bool = False
+    has_begun: bool = False
     is_told: bool = False
     stopped_for: str = ""
     stopped_at: float = 0.0

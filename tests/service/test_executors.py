@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import redis
 
 from runtime.testing import Stack
 from tests.asking import accept, accept_all, assert_conserved, ended, lines, logged, record
@@ -139,9 +140,18 @@ def test_a_dead_process_is_noticed_though_a_child_of_it_lives_on(
 
 
 @pytest.fixture
-def suspended(stack: Stack) -> Iterator[list[int]]:
-    """All processes that run handlers, of each kind, which the system does not let run."""
+def warmed(stack: Stack, tmp_path: Path) -> list[int]:
+    """The two processes that run `tick`."""
     warm(stack)
+    marker = tmp_path / "warmed"
+    while len(pids(marker)) < 2:
+        ended(stack, accept_all(stack, "tick", [{"marker": str(marker), "seconds": 0.02}] * 4))
+    return sorted(pids(marker))
+
+
+@pytest.fixture
+def suspended(stack: Stack, warmed: list[int]) -> Iterator[list[int]]:
+    """All processes that run handlers, of each kind, which the system does not let run."""
     ended(stack, [accept(stack, "nap", {"seconds": 0})])
     found: list[int] = children_of(stack.running["worker"].pid)
     for pid in found:
@@ -172,7 +182,8 @@ def test_what_has_not_begun_is_cancelled_without_having_run(
 
     stack.request(f"/invocations/{ids[0]}", method="DELETE")
 
-    assert record(stack, ids[0])["status"] == "cancelled"
+    shown = record(stack, ids[0])
+    assert (shown["status"], shown["attempt"]) == ("cancelled", 0)
     for pid in suspended:
         os.kill(pid, signal.SIGCONT)
     assert {one["attempt"] for one in ended(stack, ids[1:])} == {1}
@@ -189,6 +200,77 @@ def test_a_process_that_begins_nothing_for_long_is_replaced(
     stuck = logged(stack, lambda line: line["event"] == "executor.stuck")
     assert {line["executor_pid"] for line in stuck} <= set(suspended)
     assert stuck
+
+
+def test_cancelling_others_does_not_put_off_the_end_of_a_stuck_process(
+    stack: Stack, suspended: list[int]
+) -> None:
+    assert suspended
+    waiting = accept(stack, "tick", {})
+    deadline = time.monotonic() + 40
+
+    while record(stack, waiting, wait=1)["status"] == "queued":
+        other = accept(stack, "tick", {})
+        stack.request(f"/invocations/{other}", method="DELETE")
+        assert time.monotonic() < deadline
+
+    assert record(stack, waiting)["attempt"] == 1
+
+
+def test_what_a_suspended_process_holds_is_run_by_the_others(
+    stack: Stack, suspended: list[int], warmed: list[int]
+) -> None:
+    assert set(warmed) <= set(suspended)
+    ids = accept_all(stack, "tick", [{}] * 60)
+    record(stack, ids[0], wait=1)
+
+    os.kill(warmed[0], signal.SIGCONT)
+
+    stack.wait_for(
+        lambda: sum(record(stack, one, wait=0)["status"] == "succeeded" for one in ids) >= 59,
+        "all but the one that the suspended process was given first",
+    )
+    assert not logged(stack, lambda line: line["event"] == "executor.stuck")
+
+
+def test_nothing_is_claimed_again_and_again_while_nothing_begins(
+    stack: Stack, suspended: list[int]
+) -> None:
+    assert suspended
+    ids = accept_all(stack, "tick", [{}] * 1000)
+    with redis.Redis.from_url(stack.redis_url) as connection:
+        before = connection.info("stats")["total_commands_processed"]
+        record(stack, ids[0], wait=2)
+        commands = connection.info("stats")["total_commands_processed"] - before
+
+    assert commands < 3000
+
+
+def test_what_stands_behind_a_stop_has_not_begun(stack: Stack, suspended: list[int]) -> None:
+    for pid in suspended:
+        os.kill(pid, signal.SIGCONT)
+    first = accept(stack, "nap", {"seconds": 60})
+    stack.wait_for(lambda: record(stack, first, wait=0)["status"] == "running", "the first")
+    for pid in suspended:
+        os.kill(pid, signal.SIGSTOP)
+    stack.request(f"/invocations/{first}", method="DELETE")
+    stack.wait_for(
+        lambda: logged(stack, lambda line: line["event"] == "attempt.cancelled") != [], "the stop"
+    )
+
+    behind = accept_all(stack, "nap", [{"seconds": 0}] * 3)
+
+    assert {one["attempt"] for one in ended(stack, behind)} == {1}
+    assert record(stack, first)["status"] == "cancelled"
+
+
+def test_a_coroutine_that_does_not_end_when_it_is_cancelled_is_ended(stack: Stack) -> None:
+    stubborn = accept(stack, "never_give_up")
+    stack.wait_for(lambda: record(stack, stubborn, wait=0)["status"] == "running", "it")
+
+    stack.request(f"/invocations/{stubborn}", method="DELETE")
+
+    assert record(stack, stubborn)["status"] == "cancelled"
 
 
 def test_what_waits_behind_slow_ones_goes_to_another_worker(stack: Stack, marker: Path) -> None:

@@ -44,8 +44,9 @@ _BUFFER_BYTES = 1_048_576
 class Executor(Generic[T]):
     """One process. `handed` holds what it was given and has not answered, by the job's number.
 
-    What a T is, is the worker's business. `heard_at` is when it answered last, and `load_seconds`
-    how long it will probably take for all that it was given.
+    What a T is, is the worker's business. `heard_at` is when it answered last, `unproven_since`
+    since when it has something to do and was not seen doing it, and `load_seconds` how long it will
+    probably take for all that it was given.
     """
 
     pid: int
@@ -55,10 +56,12 @@ class Executor(Generic[T]):
     answers: socket.socket
     handed: dict[int, T] = field(default_factory=dict)
     heard_at: float = field(default_factory=time.monotonic)
+    unproven_since: float | None = None
     load_seconds: float = 0.0
     is_dead: bool = False
     is_killed: bool = False
     _is_reaped: bool = False
+    _last: int = 0
     _reader: AnswerReader = field(default_factory=AnswerReader)
 
     @classmethod
@@ -98,11 +101,14 @@ class Executor(Generic[T]):
         if not self._order(job):
             return False
         self.handed[job.number] = one
+        self._last = job.number
+        if self.unproven_since is None:
+            self.unproven_since = time.monotonic()
         return True
 
     def stop(self, number: int) -> None:
         """Ask a shared executor to stop an attempt."""
-        self._order(Stop(number))
+        self._order(Stop(number, self._last))
 
     def say_taken(self, number: int) -> None:
         """Tell it that the broker has what it has said of what an attempt yields."""
@@ -133,32 +139,38 @@ class Executor(Generic[T]):
                 break
         return answers
 
-    def take_back(self) -> list[T]:
-        """Return, in order, what it was given and has not begun to look at."""
+    def take_back(self, *, but: int = 0) -> list[T]:
+        """Return, in order, what it was given and has not begun to look at; not the job `but`."""
         taken: list[T] = []
-        while True:
-            try:
-                message = self.untaken.recv(LARGEST_ORDER_BYTES, socket.MSG_DONTWAIT)
-            except (BlockingIOError, ConnectionError):
-                return taken
-            if not message:
-                return taken
+        left: list[bytes] = []
+        while message := self._untaken_message():
             order = decode_order(message)
-            if isinstance(order, Job) and order.number in self.handed:
+            if isinstance(order, Stop) or order.number == but:
+                left.append(message)
+            elif order.number in self.handed:
                 taken.append(self.handed.pop(order.number))
+        for message in left:
+            # It has just made room, or is dead.
+            with contextlib.suppress(BlockingIOError, ConnectionError):
+                self.orders.send(message)
+        return taken
 
-    def has_begun(self, number: int) -> bool:
-        """Tell whether it has looked at a job that it was given.
+    def begun_up_to(self) -> float:
+        """Return the number up to which it has looked at all jobs that it was given.
 
         With much else to do, the system may let a process wait for longer than a job takes.
         """
+        message = self._untaken_message(socket.MSG_PEEK)
+        if not message:
+            return float("inf")
+        order = decode_order(message)
+        return order.last if isinstance(order, Stop) else order.number - 1
+
+    def _untaken_message(self, flags: int = 0) -> bytes:
         try:
-            message = self.untaken.recv(LARGEST_ORDER_BYTES, socket.MSG_DONTWAIT | socket.MSG_PEEK)
+            return self.untaken.recv(LARGEST_ORDER_BYTES, socket.MSG_DONTWAIT | flags)
         except (BlockingIOError, ConnectionError):
-            return True
-        order = decode_order(message) if message else None
-        # Jobs have numbers in their order. Behind an order to stop there may be some: not for long.
-        return not isinstance(order, Job) or number < order.number
+            return b""
 
     def has_exited(self) -> bool:
         """Tell whether the process has ended, even if a child of it still holds its sockets."""

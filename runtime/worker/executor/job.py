@@ -45,9 +45,10 @@ class Job(msgspec.Struct, frozen=True, array_like=True, tag=0, kw_only=True, gc=
 
 
 class Stop(msgspec.Struct, frozen=True, array_like=True, tag=1):
-    """Stop an attempt that a shared executor runs, if it can be."""
+    """Stop an attempt that a shared executor runs, if it can be; `last` was given before this."""
 
     number: int
+    last: int
 
 
 class Outcome(msgspec.Struct, frozen=True, array_like=True, tag=2, kw_only=True, gc=False):

@@ -75,7 +75,7 @@ class _Shared:
             match decode_order(message):
                 case Job() as job:
                     self._begin(job)
-                case Stop(number) if number in self._tasks:
+                case Stop(number, _) if number in self._tasks:
                     self._stopped.add(number)
                     # After it has begun: what is cancelled before that says nothing.
                     self._loop.call_soon(self._tasks[number].cancel)
