@@ -107,7 +107,7 @@ def test_a_job_comes_through_whole(payload: bytes | None, request_id: str | None
 
 
 def test_a_stop_is_told_from_a_job() -> None:
-    assert decode_order(encode_order(Stop(7))) == Stop(7)
+    assert decode_order(encode_order(Stop(7, last=9))) == Stop(7, last=9)
 
 
 def test_a_job_with_the_largest_payload_that_is_passed_around_is_not_cut() -> None:
