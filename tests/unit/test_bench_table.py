@@ -20,6 +20,26 @@ def test_keys_of_rows_differ() -> None:
     assert len(BY_KEY) == len(ROWS)
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "is_met", "is_kept"),
+    [
+        ("accept_bare", 0.6, True, True),
+        ("accept_bare", 0.4, False, True),
+        ("accept_bare", 0.1, False, False),
+        ("drain_celery", 9.0, False, False),
+        ("drain_celery", 11.0, True, True),
+        ("soak", 1.0, None, True),
+    ],
+)
+def test_what_is_not_as_wanted_has_not_become_worse_above_its_floor(
+    key: str, value: float, is_met: bool | None, is_kept: bool
+) -> None:
+    finding = Finding(key=key, spread=Spread.of([value]))
+
+    assert (finding.is_met, finding.is_kept) == (is_met, is_kept)
+    assert not Finding(key="accept_bare").is_kept
+
+
 def test_a_row_says_what_was_measured_and_whether_it_is_met() -> None:
     met = compared("accept_best", FAST, SLOW)
     missed = Finding(key="wait_p99", spread=Spread.of([6.0]))
