@@ -24,9 +24,9 @@ _MAX_LINE_BYTES = 1 << 24
 _SCAN_AHEAD = 3
 # A writer that was held up between looking at the path and writing ends up in the renamed file.
 _LINGER_SECONDS = 2.0
-
-# More files than these were rotated away within moments: the writers are elsewhere by now.
-_MAX_LINGERING_COUNT = 8
+# Each is an open file. Who rotates more often than this within those seconds has files so small
+# that a writer without a processor for a while is passed by; 8 of them were too few.
+_MAX_LINGERING_COUNT = 100
 
 
 def families(folder: Path) -> set[Path]:

@@ -118,6 +118,18 @@ def test_a_late_line_at_the_end_of_a_rotated_file_is_seen(web: Path) -> None:
     ]
 
 
+def test_a_late_line_is_seen_when_many_files_have_been_rotated_meanwhile(web: Path) -> None:
+    sink = FileSink(web, max_bytes=1, backups=100)
+
+    def rotate_often() -> None:
+        for number in range(60):
+            sink.write(encoded(str(number)))
+
+    held_up_at = web.with_name("web.log.60")
+    found = events(web.parent, rotate_often, lambda: append(held_up_at, encoded("late")))
+    assert found == ["past", *(str(number) for number in range(60)), "late"]
+
+
 def test_an_emptied_file_is_read_from_its_beginning(web: Path) -> None:
     append(web, encoded("past") * 3)
 
