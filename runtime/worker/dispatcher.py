@@ -351,7 +351,9 @@ class Dispatcher:
     def _long(self, executor: Executor[Attempt], now: float) -> Iterator[Attempt]:
         """Yield what has begun and runs for a moment."""
         begun_up_to = None
-        for number, attempt in executor.handed.items():
+        # One that runs them one after the other has begun the first at most.
+        looked_at = itertools.islice(executor.handed.items(), None if executor.is_shared else 1)
+        for number, attempt in looked_at:
             if not executor.is_shared:
                 # It began when the one before had ended.
                 attempt.began_at = max(attempt.began_at, executor.heard_at)
@@ -360,14 +362,11 @@ class Dispatcher:
                 if not attempt.has_begun:
                     if begun_up_to is None:
                         begun_up_to = executor.begun_up_to()
-                    attempt.has_begun = number <= begun_up_to
-                    executor.unproven_since = now if attempt.has_begun else executor.unproven_since
-                if attempt.has_begun:
-                    yield attempt
-                else:
-                    attempt.began_at = now
-            if not executor.is_shared:
-                return
+                    if number > begun_up_to:
+                        attempt.began_at = now
+                        continue
+                    attempt.has_begun, executor.unproven_since = True, now
+                yield attempt
 
     @staticmethod
     def _is_stuck(executor: Executor[Attempt], now: float) -> bool:
